@@ -1,0 +1,252 @@
+//! What an access token says: RFC 9068 §2.2.
+
+use serde::ser::{Error as _, SerializeMap};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use crate::clock::Timestamp;
+use crate::error::Refusal;
+use crate::reason::Reason;
+use crate::scope::Scope;
+use crate::strict_json::{self, ObjectFault};
+
+/// The longest `iss`, `sub`, `client_id`, `jti`, audience or role, in bytes.
+const MAX_TEXT: usize = 1024;
+/// The most audiences and the most roles of one token.
+const MAX_ITEMS: usize = 256;
+
+/// The claims that are not `own`.
+const REGISTERED: [&str; 11] =
+    ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "auth_time", "roles"];
+
+/// For whom a token is meant: one name or several, as `aud` was written (RFC 7519 §4.1.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Audience {
+    /// A single string.
+    One(String),
+    /// An array of strings, never empty in a verified token.
+    Many(Vec<String>),
+}
+
+impl Audience {
+    /// Whether `name` is among them, byte for byte.
+    pub fn contains(&self, name: &str) -> bool {
+        self.iter().any(|one| one == name)
+    }
+
+    /// The names.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Many(names) => names.as_slice(),
+        }
+        .iter()
+        .map(String::as_str)
+    }
+}
+
+impl Serialize for Audience {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::One(name) => serializer.serialize_str(name),
+            Self::Many(names) => names.serialize(serializer),
+        }
+    }
+}
+
+/// The claims of an access token. From a verifier they are proven; its fields are public so that an issuer can
+/// write one down, and a value made by hand proves nothing: take an `AccessToken` where proof is wanted.
+///
+/// # Source
+/// RFC 9068 §2.2; RFC 7519 §4.1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AccessTokenClaims {
+    /// Who issued the token.
+    pub iss: String,
+    /// Whom it speaks for: a user, or the client itself.
+    pub sub: String,
+    /// Which APIs it is meant for.
+    pub aud: Audience,
+    /// From this instant on it is dead.
+    pub exp: Timestamp,
+    /// Before this instant it is not yet alive.
+    pub nbf: Option<Timestamp>,
+    /// When it was issued.
+    pub iat: Timestamp,
+    /// Its own name; no other token has it.
+    pub jti: String,
+    /// The client it was issued to.
+    pub client_id: String,
+    /// What it may be used for. Empty when there is no `scope`, or one that RFC 6749 §3.3 does not allow.
+    pub scope: Scope,
+    /// When the user last proved who they are.
+    pub auth_time: Option<Timestamp>,
+    /// The roles of the subject (RFC 9068 §2.2.3.1), plain strings.
+    pub roles: Vec<String>,
+    /// Every other claim.
+    pub own: Map<String, Value>,
+}
+
+impl AccessTokenClaims {
+    /// Whether the token has this scope.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with status 403 that names the scope.
+    pub fn require_scope(&self, scope: &str) -> Result<(), Refusal> {
+        self.check_scope(scope).map_err(Refusal::logged)
+    }
+
+    /// Whether the token has this role, byte for byte.
+    ///
+    /// # Errors
+    /// A [`Refusal`] with status 403 that names the role.
+    pub fn require_role(&self, role: &str) -> Result<(), Refusal> {
+        self.check_role(role).map_err(Refusal::logged)
+    }
+
+    pub(crate) fn check_scope(&self, scope: &str) -> Result<(), Refusal> {
+        if self.scope.contains(scope) {
+            return Ok(());
+        }
+        Err(Refusal::about(Reason::MissingScope, scope.to_owned()))
+    }
+
+    pub(crate) fn check_role(&self, role: &str) -> Result<(), Refusal> {
+        if self.roles.iter().any(|one| one == role) {
+            return Ok(());
+        }
+        Err(Refusal::about(Reason::MissingRole, role.to_owned()))
+    }
+
+    /// Reads the claims set of a token whose signature was checked. Every claim has exactly the JSON type of its
+    /// RFC; instants are whole seconds and not negative; no name comes twice. One exception: a `scope` that is no
+    /// scope grants nothing instead of refusing the token, so that its sender learns which scope was needed.
+    ///
+    /// # Errors
+    /// A [`Refusal`] (status 401) whose subject is the claim at fault.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, Refusal> {
+        let mut rest = strict_json::object(bytes).map_err(|fault| match fault {
+            ObjectFault::Malformed => Refusal::new(Reason::MalformedClaims),
+            ObjectFault::DuplicateMember => Refusal::new(Reason::DuplicateMember),
+        })?;
+        let claims = &mut rest;
+        Ok(Self {
+            iss: required(text(claims, "iss")?, "iss")?,
+            sub: required(text(claims, "sub")?, "sub")?,
+            aud: required(audience(claims)?, "aud")?,
+            exp: required(instant(claims, "exp")?, "exp")?,
+            nbf: instant(claims, "nbf")?,
+            iat: required(instant(claims, "iat")?, "iat")?,
+            jti: required(text(claims, "jti")?, "jti")?,
+            client_id: required(text(claims, "client_id")?, "client_id")?,
+            scope: scope(claims),
+            auth_time: instant(claims, "auth_time")?,
+            roles: roles(claims)?,
+            own: rest,
+        })
+    }
+}
+
+fn required<T>(value: Option<T>, name: &'static str) -> Result<T, Refusal> {
+    value.ok_or_else(|| Refusal::about(Reason::MissingClaim, name))
+}
+
+fn invalid<T>(name: &'static str) -> Result<T, Refusal> {
+    Err(Refusal::about(Reason::InvalidClaim, name))
+}
+
+fn text(claims: &mut Map<String, Value>, name: &'static str) -> Result<Option<String>, Refusal> {
+    match claims.remove(name) {
+        None => Ok(None),
+        Some(Value::String(text)) if is_bounded(&text) => Ok(Some(text)),
+        Some(_) => invalid(name),
+    }
+}
+
+fn is_bounded(text: &str) -> bool {
+    (1..=MAX_TEXT).contains(&text.len())
+}
+
+fn texts(items: Vec<Value>, name: &'static str) -> Result<Vec<String>, Refusal> {
+    if items.len() > MAX_ITEMS {
+        return invalid(name);
+    }
+    let one = |item| match item {
+        Value::String(text) if is_bounded(&text) => Ok(text),
+        _ => invalid(name),
+    };
+    items.into_iter().map(one).collect()
+}
+
+/// A `NumericDate` that is a whole number: fractions are allowed by RFC 7519 §2 and written by nobody.
+fn instant(claims: &mut Map<String, Value>, name: &'static str) -> Result<Option<Timestamp>, Refusal> {
+    match claims.remove(name) {
+        None => Ok(None),
+        Some(value) => match value.as_i64() {
+            Some(seconds) if seconds >= 0 => Ok(Some(Timestamp::from_seconds(seconds))),
+            _ => invalid(name),
+        },
+    }
+}
+
+fn audience(claims: &mut Map<String, Value>) -> Result<Option<Audience>, Refusal> {
+    match claims.remove("aud") {
+        None => Ok(None),
+        Some(Value::String(name)) if is_bounded(&name) => Ok(Some(Audience::One(name))),
+        Some(Value::Array(names)) if !names.is_empty() => {
+            texts(names, "aud").map(|names| Some(Audience::Many(names)))
+        }
+        Some(_) => invalid("aud"),
+    }
+}
+
+fn roles(claims: &mut Map<String, Value>) -> Result<Vec<String>, Refusal> {
+    match claims.remove("roles") {
+        None => Ok(Vec::new()),
+        Some(Value::Array(roles)) => texts(roles, "roles"),
+        Some(_) => invalid("roles"),
+    }
+}
+
+fn scope(claims: &mut Map<String, Value>) -> Scope {
+    match claims.remove("scope") {
+        None => Scope::empty(),
+        Some(value) => value.as_str().and_then(|text| Scope::parse(text).ok()).unwrap_or_else(|| {
+            tracing::debug!("a `scope` claim is not words one space apart: it grants nothing");
+            Scope::empty()
+        }),
+    }
+}
+
+/// Writes the claims set; absent claims are left out.
+impl Serialize for AccessTokenClaims {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Some(name) = REGISTERED.iter().find(|name| self.own.contains_key(**name)) {
+            return Err(S::Error::custom(format_args!("own claims repeat `{name}`")));
+        }
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("iss", &self.iss)?;
+        map.serialize_entry("sub", &self.sub)?;
+        map.serialize_entry("aud", &self.aud)?;
+        map.serialize_entry("exp", &self.exp)?;
+        if let Some(nbf) = &self.nbf {
+            map.serialize_entry("nbf", nbf)?;
+        }
+        map.serialize_entry("iat", &self.iat)?;
+        map.serialize_entry("jti", &self.jti)?;
+        map.serialize_entry("client_id", &self.client_id)?;
+        if !self.scope.is_empty() {
+            map.serialize_entry("scope", &self.scope)?;
+        }
+        if let Some(auth_time) = &self.auth_time {
+            map.serialize_entry("auth_time", auth_time)?;
+        }
+        if !self.roles.is_empty() {
+            map.serialize_entry("roles", &self.roles)?;
+        }
+        for (name, value) in &self.own {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,16 @@
+//! The guard from outside: forged, broken and good tokens against a verifier, and against an API behind it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod api;
+mod claims;
+mod forge;
+mod header;
+mod instants;
+mod keys;
+mod own;
+mod property;
+mod remote;
+mod secrecy;
+mod signature;
+mod site;
+mod transport;
