@@ -10,3 +10,5 @@
 //! redirect URIs do not exist here and will not.
 
 pub mod account;
+
+pub mod config;

@@ -1,0 +1,101 @@
+//! `[tokens]`: what access tokens say and how long they live.
+
+use std::time::Duration;
+
+use signet_guard::{Scope, ScopeToken};
+
+use super::fault::Problem;
+use super::issuer::Issuer;
+use super::parse::{duration, list, parsed, quote, quote_list, show_duration};
+use super::reader::{Raw, Reader};
+
+/// Longest list of scopes, in bytes as a token carries it.
+const LONGEST_SCOPE: usize = 1000;
+
+/// `[tokens]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// The audience (`aud`; RFC 9068 §3) of a token when none was asked for.
+    pub audience: String,
+    /// What a first-party sign-in may ask for besides the scope of the account itself: the scopes of the operator's
+    /// own APIs (RFC 6749 §3.3).
+    pub scopes: Scope,
+    /// How long an access token lives.
+    pub access_token_life: Duration,
+    /// How long others may keep the JWK Set (`Cache-Control: max-age`).
+    pub jwks_max_age: Duration,
+}
+
+impl Tokens {
+    /// The defaults: the issuer is the audience.
+    pub fn for_issuer(issuer: &Issuer) -> Self {
+        Self {
+            audience: issuer.as_str().to_owned(),
+            scopes: Scope::empty(),
+            access_token_life: Duration::from_secs(600),
+            jwks_max_age: Duration::from_secs(300),
+        }
+    }
+
+    pub(super) fn read(reader: &mut Reader, issuer: &Issuer) -> Self {
+        let default = Self::for_issuer(issuer);
+        let life = Duration::from_secs(60)..=Duration::from_secs(3_600);
+        let max_age = Duration::from_secs(10)..=Duration::from_secs(86_400);
+        Self {
+            audience: reader
+                .take("tokens.audience", parsed(audience))
+                .filter(|audience| !audience.is_empty())
+                .unwrap_or(default.audience),
+            scopes: reader.take("tokens.scopes", scopes).unwrap_or(default.scopes),
+            access_token_life: reader
+                .take("tokens.access_token_life", duration(life))
+                .unwrap_or(default.access_token_life),
+            jwks_max_age: reader
+                .take("tokens.jwks_max_age", duration(max_age))
+                .unwrap_or(default.jwks_max_age),
+        }
+    }
+
+    pub(super) fn lines(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("tokens.audience", quote(&self.audience)),
+            ("tokens.scopes", quote_list(&self.scopes.iter().map(ToString::to_string).collect::<Vec<_>>())),
+            ("tokens.access_token_life", quote(&show_duration(self.access_token_life))),
+            ("tokens.jwks_max_age", quote(&show_duration(self.jwks_max_age))),
+        ]
+    }
+}
+
+fn audience(text: &str) -> Result<String, Problem> {
+    if text.len() <= 255 && text.chars().all(|c| c.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::new(
+        "is not one word of at most 255 visible ASCII letters",
+        "write a URL or a name without spaces, such as https://api.example.com",
+    ))
+}
+
+/// They travel in every token, and a request's header has little room.
+fn scopes(raw: &Raw) -> Result<Scope, Problem> {
+    let scopes: Scope = list(scope_token)(raw)?.into_iter().collect();
+    if scopes.to_string().len() <= LONGEST_SCOPE {
+        Ok(scopes)
+    } else {
+        Err(Problem::new("is longer than 1000 bytes in all", "name fewer or shorter scopes"))
+    }
+}
+
+/// `signet:…` is ours: an operator's list must not hand out what opens the service itself.
+fn scope_token(text: &str) -> Result<ScopeToken, Problem> {
+    match ScopeToken::parse(text) {
+        Ok(token) if !text.starts_with("signet:") => Ok(token),
+        Ok(_) => {
+            Err(Problem::new("holds a scope of Signet's own", "remove every scope that begins with signet:"))
+        }
+        Err(_) => Err(Problem::new(
+            "holds something that is no scope (RFC 6749 section 3.3)",
+            "write words of visible ASCII without quotation marks and backslashes",
+        )),
+    }
+}
