@@ -10,5 +10,8 @@
 //! redirect URIs do not exist here and will not.
 
 pub mod account;
+pub mod cpu_pool;
 
 pub mod config;
+
+pub mod password;
