@@ -14,4 +14,5 @@ pub mod cpu_pool;
 
 pub mod config;
 
+pub mod jose;
 pub mod password;

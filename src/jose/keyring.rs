@@ -1,0 +1,212 @@
+//! The keys in use: one that signs, and the set that is published.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use signet_guard::{AccessTokenClaims, KeySet, SharedKeys};
+
+use super::{PublishError, PublishedKeys, SignError, SigningKey};
+use crate::cpu_pool::{CpuPool, Full, Lost, PoolSettings};
+
+/// How many signatures may wait for each thread: at most a second's worth.
+const QUEUE_PER_THREAD: usize = 1024;
+
+/// The keys of one process. Empty until keys are installed; until then nothing is signed and the published set has no
+/// key.
+pub struct Keyring {
+    active: ArcSwapOption<SigningKey>,
+    published: ArcSwap<PublishedKeys>,
+    shared: SharedKeys,
+    /// Signs beside the request threads: a signature keeps a core busy for most of a millisecond.
+    pool: CpuPool<()>,
+}
+
+impl Keyring {
+    /// An empty keyring with one signing thread per core.
+    ///
+    /// # Errors
+    /// When the operating system refuses a thread.
+    pub fn start() -> std::io::Result<Self> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let settings = PoolSettings {
+            name: "sign",
+            threads,
+            queue: threads * QUEUE_PER_THREAD,
+            nice: 0,
+            idle_after: None,
+        };
+        let empty = PublishedKeys::new(None, Vec::new()).map_err(std::io::Error::other)?;
+        Ok(Self {
+            active: ArcSwapOption::empty(),
+            published: ArcSwap::from_pointee(empty),
+            shared: SharedKeys::new(KeySet::default()),
+            pool: CpuPool::start(&settings, || ())?,
+        })
+    }
+
+    /// Replaces the keys in use. Whatever signs from now on is already published.
+    ///
+    /// # Errors
+    /// When the active key is not among the published ones; nothing is replaced then.
+    pub fn install(&self, active: Option<SigningKey>, published: PublishedKeys) -> Result<(), PublishError> {
+        let key_set = published.key_set()?;
+        if active.as_ref().is_some_and(|key| !key_set.contains(key.kid())) {
+            return Err(PublishError);
+        }
+        self.published.store(Arc::new(published));
+        self.shared.replace(key_set);
+        self.active.store(active.map(Arc::new));
+        Ok(())
+    }
+
+    /// The published set.
+    pub fn published(&self) -> Arc<PublishedKeys> {
+        self.published.load_full()
+    }
+
+    /// The published set for a guard in this process; it follows every [`Keyring::install`].
+    pub fn shared_keys(&self) -> SharedKeys {
+        self.shared.clone()
+    }
+
+    /// The name of the key that signs.
+    pub fn active_kid(&self) -> Option<String> {
+        self.active.load().as_ref().map(|key| key.kid().to_owned())
+    }
+
+    /// Signs an access token with the active key, on a thread of its own.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub async fn sign_access_token(&self, claims: AccessTokenClaims) -> Result<String, SignError> {
+        let key = self.active.load_full().ok_or(SignError::NoActiveKey)?;
+        self.pool.submit(move |()| key.sign(&claims))?.await?
+    }
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyring").field("active", &self.active_kid()).finish_non_exhaustive()
+    }
+}
+
+impl From<Full> for SignError {
+    fn from(full: Full) -> Self {
+        Self::Busy { retry_after: full.retry_after }
+    }
+}
+
+impl From<Lost> for SignError {
+    fn from(_: Lost) -> Self {
+        Self::Stopped
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use signet_guard::{Audience, Clock, KeySource, Scope, Timestamp, Verifier};
+
+    use super::*;
+    use crate::jose::test_keys;
+
+    const NOW: i64 = 2_000_000_000;
+
+    fn claims() -> AccessTokenClaims {
+        AccessTokenClaims {
+            iss: "http://127.0.0.1:8080".to_owned(),
+            sub: "subject".to_owned(),
+            aud: Audience::One("api".to_owned()),
+            exp: Timestamp::from_seconds(NOW + 600),
+            nbf: None,
+            iat: Timestamp::from_seconds(NOW),
+            jti: "jti".to_owned(),
+            client_id: "signet".to_owned(),
+            scope: Scope::default(),
+            auth_time: None,
+            roles: Vec::new(),
+            own: serde_json::Map::new(),
+        }
+    }
+
+    fn install(keyring: &Keyring, number: usize) {
+        let jwk = test_keys::key(number).public_jwk();
+        let key = SigningKey::from_pkcs8_der(jwk.kid(), test_keys::pkcs8(number)).unwrap();
+        let published = PublishedKeys::new(Some(jwk.kid()), vec![jwk.clone()]).unwrap();
+        keyring.install(Some(key), published).unwrap();
+    }
+
+    fn verifier(keyring: &Keyring) -> Verifier {
+        Verifier::builder("http://127.0.0.1:8080", "api", KeySource::shared(keyring.shared_keys()))
+            .clock(Clock::fixed(Timestamp::from_seconds(NOW)))
+            .build()
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_empty_keyring_signs_nothing_and_publishes_an_empty_set() {
+        let keyring = Keyring::start().unwrap();
+        assert_eq!(keyring.sign_access_token(claims()).await, Err(SignError::NoActiveKey));
+        assert_eq!(&*keyring.published().bytes, br#"{"keys":[]}"#);
+        assert_eq!(keyring.active_kid(), None);
+    }
+
+    #[tokio::test]
+    async fn what_it_signs_the_guard_accepts_with_the_shared_keys_until_the_key_is_gone() {
+        let keyring = Keyring::start().unwrap();
+        let verifier = verifier(&keyring);
+        install(&keyring, 0);
+        assert_eq!(keyring.active_kid().unwrap(), test_keys::key(0).public_jwk().kid());
+        let token = keyring.sign_access_token(claims()).await.unwrap();
+        assert_eq!(*verifier.verify(&token).await.unwrap(), claims());
+        install(&keyring, 1);
+        assert!(verifier.verify(&token).await.is_err());
+        let token = keyring.sign_access_token(claims()).await.unwrap();
+        assert!(verifier.verify(&token).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_not_published_is_not_installed() {
+        let keyring = Keyring::start().unwrap();
+        install(&keyring, 0);
+        let jwk = test_keys::key(1).public_jwk();
+        let key = SigningKey::from_pkcs8_der(jwk.kid(), test_keys::pkcs8(1)).unwrap();
+        let without = PublishedKeys::new(None, vec![test_keys::key(0).public_jwk()]).unwrap();
+        assert_eq!(keyring.install(Some(key), without), Err(PublishError));
+        assert_eq!(keyring.active_kid().unwrap(), test_keys::key(0).public_jwk().kid());
+    }
+
+    #[test]
+    fn while_keys_change_every_token_verifies_with_what_was_published_when_it_was_signed() {
+        let keyring = Arc::new(Keyring::start().unwrap());
+        let both = || vec![test_keys::key(0).public_jwk(), test_keys::key(1).public_jwk()];
+        let change = |number: usize| {
+            let kid = test_keys::key(number).public_jwk().kid().to_owned();
+            let key = SigningKey::from_pkcs8_der(&kid, test_keys::pkcs8(number)).unwrap();
+            keyring.install(Some(key), PublishedKeys::new(Some(&kid), both()).unwrap()).unwrap();
+        };
+        change(0);
+        let verifier = verifier(&keyring);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let signer = scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                runtime.block_on(async {
+                    let mut signed = 0;
+                    while !done.load(Ordering::Relaxed) || signed == 0 {
+                        let token = keyring.sign_access_token(claims()).await.unwrap();
+                        verifier.verify(&token).await.unwrap();
+                        signed += 1;
+                    }
+                });
+            });
+            for round in 0..20 {
+                change(round % 2);
+            }
+            done.store(true, Ordering::Relaxed);
+            signer.join().unwrap();
+        });
+    }
+}

@@ -1,0 +1,41 @@
+//! Private keys: the root keys that seal secrets, the keys that sign tokens, and the public set they are checked with.
+//!
+//! Nothing outside this module holds a private key. RSA keys are made and read by the `rsa` crate, which never signs;
+//! signatures come from aws-lc-rs, in constant time, with the parsed key kept.
+
+mod jwk;
+mod keyring;
+mod private_key;
+mod published;
+mod root_key;
+mod root_key_file;
+mod seal;
+mod signing_key;
+
+pub use jwk::{JwkError, PublicJwk};
+pub use keyring::Keyring;
+pub use private_key::{GenerateError, ImportError, PrivateKey};
+pub use published::{PublishError, PublishedKeys};
+pub use root_key::{InvalidRootKeyId, RootKey, RootKeyError, RootKeyId, RootKeys};
+pub use seal::{SealContext, SealError};
+pub use signing_key::{SignError, SigningKey, SigningKeyError};
+
+/// Keys made once for all tests: making one takes a third of a second.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod test_keys {
+    use std::sync::OnceLock;
+
+    use super::PrivateKey;
+
+    /// One of two RSA-2048 keys, in PKCS#8.
+    pub(crate) fn pkcs8(number: usize) -> &'static [u8] {
+        static MADE: [OnceLock<Vec<u8>>; 2] = [const { OnceLock::new() }; 2];
+        MADE[number].get_or_init(|| PrivateKey::generate_rsa(2048).unwrap().to_pkcs8_der().unwrap().to_vec())
+    }
+
+    /// One of two RSA-2048 keys.
+    pub(crate) fn key(number: usize) -> PrivateKey {
+        PrivateKey::from_pkcs8_der(pkcs8(number)).unwrap()
+    }
+}
