@@ -16,3 +16,4 @@ pub mod config;
 
 pub mod jose;
 pub mod password;
+pub mod store;

@@ -1,0 +1,133 @@
+//! The database: SQLite in a file, or PostgreSQL. The only place that speaks SQL.
+//!
+//! Every query is written once, in the dialect both engines share, and is a method of [`Tx`] beside its table. Callers
+//! hand over whole units of work ([`Db::read`], [`Db::write`]); what belongs into one is theirs to decide.
+
+use sqlx::PgPool;
+use tokio::runtime::Handle;
+
+use crate::config::{Database, DatabaseUrl};
+
+mod error;
+mod migrations;
+mod passwords;
+mod postgres;
+mod private_file;
+mod signing_keys;
+mod sqlite;
+mod tx;
+mod unit;
+mod users;
+
+pub use error::{Cause, StoreError};
+pub use migrations::Migrated;
+pub use passwords::SignInCandidate;
+pub use signing_keys::{KeyStatus, SigningKeyRow};
+pub use tx::Tx;
+
+use sqlite::SqliteDb;
+use tx::fetch_optional;
+
+const DATABASE_ID: &str = "SELECT id FROM database_identity";
+
+/// A database that is open and up to date. Clones share its connections.
+#[derive(Clone)]
+pub struct Db {
+    pools: Pools,
+    /// The runtime the database was opened on: it outlives every worker.
+    main: Handle,
+}
+
+#[derive(Clone)]
+enum Pools {
+    Sqlite(SqliteDb),
+    Postgres(PgPool),
+}
+
+/// Which database engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// SQLite, embedded.
+    Sqlite,
+    /// PostgreSQL, elsewhere.
+    Postgres,
+}
+
+impl Db {
+    /// Opens the database. Must be called on the main runtime: database work runs there.
+    ///
+    /// SQLite: makes the folder and the file when they are missing, readable by this user only, and applies missing
+    /// migrations. A file with migrations this version does not know is refused: the node was downgraded.
+    /// PostgreSQL: connects and changes nothing. Migrations newer than all known ones are allowed, since they only add
+    /// and a cluster is upgraded node by node; missing ones are not.
+    ///
+    /// # Errors
+    /// [`StoreError::Unmigrated`], [`StoreError::TooNew`], [`StoreError::HalfMigrated`],
+    /// [`StoreError::MigrationAltered`], [`StoreError::NotADatabase`], [`StoreError::ForeignDatabase`],
+    /// [`StoreError::Exposed`], [`StoreError::File`], [`StoreError::Url`]: each says what to do. Otherwise as every
+    /// statement.
+    pub async fn open(config: &Database) -> Result<Self, StoreError> {
+        let pools = match &config.url {
+            DatabaseUrl::Sqlite(path) => {
+                Pools::Sqlite(SqliteDb::open(path, config.max_connections, config.busy_timeout).await?)
+            }
+            DatabaseUrl::Postgres(url) => {
+                Pools::Postgres(postgres::open(url, config.max_connections, config.busy_timeout).await?)
+            }
+        };
+        Ok(Self { pools, main: Handle::current() })
+    }
+
+    /// Which engine it runs on.
+    pub fn engine(&self) -> Engine {
+        match self.pools {
+            Pools::Sqlite(_) => Engine::Sqlite,
+            Pools::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// The random id this database got when it was made: 32 hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when it has none; otherwise as every statement.
+    pub async fn database_id(&self) -> Result<String, StoreError> {
+        self.read((), |tx, ()| {
+            Box::pin(async move {
+                let row: Option<(String,)> = fetch_optional!(tx, sqlx::query_as(DATABASE_ID))?;
+                let missing = StoreError::Corrupt { table: "database_identity", what: "it is empty" };
+                row.map(|(id,)| id).ok_or(missing)
+            })
+        })
+        .await
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// As [`Db::database_id`].
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.database_id().await.map(drop)
+    }
+
+    /// Closes every connection, once the units under way are done.
+    pub async fn close(&self) {
+        match &self.pools {
+            Pools::Sqlite(sqlite) => {
+                sqlite.readers.close().await;
+                sqlite.writer.close().await;
+            }
+            Pools::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// Applies the migrations a database lacks. On SQLite [`Db::open`] does so by itself.
+///
+/// # Errors
+/// As [`Db::open`].
+pub async fn migrate(config: &Database) -> Result<Migrated, StoreError> {
+    match &config.url {
+        DatabaseUrl::Sqlite(path) => sqlite::migrate(path, config.busy_timeout).await,
+        DatabaseUrl::Postgres(url) => postgres::migrate(url).await,
+    }
+}

@@ -1,0 +1,215 @@
+//! SQLite: one file, one connection that writes, several that read.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection, SqlitePool};
+
+use super::error::{StoreError, is_not_a_database};
+use super::migrations::{self, Applied, Migrated, Newer};
+use super::private_file;
+
+/// `application_id` of a Signet database: "Sgnt", as the first migration sets it.
+const APPLICATION_ID: i64 = 0x5367_6e74;
+
+/// SQLite never lets two write at once. Taking turns in our own queue is fair and quick; in SQLite's it is neither.
+#[derive(Clone)]
+pub(super) struct SqliteDb {
+    pub(super) writer: SqlitePool,
+    pub(super) readers: SqlitePool,
+}
+
+impl SqliteDb {
+    /// Opens the file, makes it when it is missing, and brings it up to date.
+    pub(super) async fn open(
+        path: &Path,
+        max_connections: u32,
+        busy_timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        migrate(path, busy_timeout).await?;
+        let pool = || {
+            SqlitePoolOptions::new()
+                .acquire_timeout(busy_timeout)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                // There is no line that could have dropped.
+                .test_before_acquire(false)
+        };
+        let options = options(path, busy_timeout);
+        // Several processes that start together get in each other's way here without SQLite's waiting for its turn.
+        let started = Instant::now();
+        let writer = loop {
+            let options = options
+                .clone()
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .pragma("journal_size_limit", "67108864")
+                .optimize_on_close(true, 400);
+            match pool()
+                .max_connections(1)
+                .min_connections(1)
+                .connect_with(options)
+                .await
+                .map_err(StoreError::from)
+            {
+                Err(StoreError::Busy(_)) if started.elapsed() < busy_timeout => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                other => break other?,
+            }
+        };
+        let readers = pool().max_connections(max_connections).connect_with(options.read_only(true)).await?;
+        Ok(Self { writer, readers })
+    }
+}
+
+fn options(path: &Path, busy_timeout: Duration) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .busy_timeout(busy_timeout)
+        .foreign_keys(true)
+        // What a doctored file can make the library do.
+        .pragma("trusted_schema", "off")
+        .pragma("cell_size_check", "on")
+        .disable_statement_logging()
+}
+
+/// Makes the file when it is missing and applies the migrations it lacks, all or none. Two processes may do so at once.
+pub(super) async fn migrate(path: &Path, busy_timeout: Duration) -> Result<Migrated, StoreError> {
+    private_file::make(path)?;
+    let refused = |error: sqlx::Error| {
+        if is_not_a_database(&error) { StoreError::NotADatabase(path.to_owned()) } else { error.into() }
+    };
+    let mut connection = options(path, busy_timeout).connect().await.map_err(refused)?;
+    // sqlx takes no lock for migrations on SQLite. Ours makes a second process wait, then find all of them applied.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(refused)?;
+    let outcome = migrate_locked(&mut transaction, path).await;
+    if outcome.is_ok() {
+        transaction.commit().await?;
+    } else {
+        // Closing the connection rolls back, also where SQLite has done so already.
+        drop(transaction);
+    }
+    connection.close().await?;
+    outcome
+}
+
+async fn migrate_locked(connection: &mut SqliteConnection, path: &Path) -> Result<Migrated, StoreError> {
+    if is_foreign(connection).await? {
+        return Err(StoreError::ForeignDatabase(PathBuf::from(path)));
+    }
+    let before = applied(connection).await?;
+    let missing = migrations::missing(&before, migrations::for_sqlite(), Newer::Refused)?;
+    migrations::apply(connection, &missing).await?;
+    Ok(migrations::migrated(missing.len(), &before))
+}
+
+async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>, StoreError> {
+    let (tables,): (i64,) =
+        sqlx::query_as("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+            .fetch_one(&mut *connection)
+            .await?;
+    if tables == 0 {
+        return Ok(Vec::new());
+    }
+    Ok(sqlx::query_as(migrations::APPLIED).fetch_all(connection).await?)
+}
+
+/// Whether the file holds tables, but not ours.
+async fn is_foreign(connection: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let (tables,): (i64,) =
+        sqlx::query_as("SELECT count(*) FROM sqlite_schema").fetch_one(&mut *connection).await?;
+    let (id,): (i64,) = sqlx::query_as("PRAGMA application_id").fetch_one(&mut *connection).await?;
+    Ok(tables > 0 && id != APPLICATION_ID)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use signet_guard::Timestamp;
+    use sqlx::AssertSqlSafe;
+
+    use super::*;
+    use crate::config::{Database, DatabaseUrl};
+    use crate::store::tx::{Hold, Tx, execute};
+    use crate::store::{Db, KeyStatus, Pools, SigningKeyRow};
+
+    async fn open() -> (SqliteDb, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("signet.db");
+        (SqliteDb::open(&path, 2, Duration::from_secs(5)).await.unwrap(), folder)
+    }
+
+    async fn number(pool: &SqlitePool, sql: String) -> i64 {
+        let (number,): (i64,) = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(pool).await.unwrap();
+        number
+    }
+
+    #[tokio::test]
+    async fn a129_what_was_committed_is_on_the_disk() {
+        let (db, _folder) = open().await;
+        // 2 is FULL: the log is synced at every commit.
+        assert_eq!(number(&db.writer, "PRAGMA synchronous".into()).await, 2);
+        let (mode,): (String,) = sqlx::query_as("PRAGMA journal_mode").fetch_one(&db.writer).await.unwrap();
+        assert_eq!(mode, "wal");
+        for pool in [&db.writer, &db.readers] {
+            for (pragma, value) in [("foreign_keys", 1), ("trusted_schema", 0), ("cell_size_check", 1)] {
+                assert_eq!(number(pool, format!("PRAGMA {pragma}")).await, value, "{pragma}");
+            }
+        }
+        assert_eq!(db.writer.options().get_max_connections(), 1);
+    }
+
+    #[tokio::test]
+    async fn readers_cannot_write() {
+        let (db, _folder) = open().await;
+        let outcome = sqlx::query("DELETE FROM users").execute(&db.readers).await;
+        assert!(matches!(StoreError::from(outcome.unwrap_err()), StoreError::Unavailable(_)));
+    }
+
+    #[tokio::test]
+    async fn a_transaction_nobody_ended_is_not_handed_on() -> Result<(), StoreError> {
+        let (db, _folder) = open().await;
+        for _ in 0..5 {
+            let hold = || async { Hold::Sqlite(db.writer.acquire().await.unwrap()) };
+            let mut abandoned = Tx::begin(hold().await).await.unwrap();
+            execute!(abandoned, sqlx::query("DELETE FROM database_identity"))?;
+            drop(abandoned);
+            Tx::begin(hold().await).await.unwrap().commit().await.unwrap();
+            assert_eq!(number(&db.readers, "SELECT count(*) FROM database_identity".into()).await, 1);
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a125_a_full_disk_makes_writes_busy_keeps_nothing_of_them_and_recovers() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("signet.db"));
+        let config = Database { url, max_connections: 2, busy_timeout: Duration::from_secs(5) };
+        let db = Db::open(&config).await.unwrap();
+        let Pools::Sqlite(SqliteDb { writer, .. }) = &db.pools else { panic!("SQLite") };
+        let key = |sealed| SigningKeyRow {
+            kid: "a".to_owned(),
+            algorithm: "RS256".to_owned(),
+            public_jwk: String::new(),
+            sealed: vec![7; sealed],
+            root_key_id: String::new(),
+            status: KeyStatus::Pending,
+            created_at: Timestamp::from_seconds(0),
+            activated_at: None,
+        };
+        for round in 0..3 {
+            let pages = number(writer, "PRAGMA page_count".into()).await;
+            number(writer, format!("PRAGMA max_page_count = {pages}")).await;
+            let outcome = db.write(key(20_000), |tx, key| Box::pin(tx.insert_signing_key(key))).await;
+            assert!(matches!(outcome, Err(StoreError::Busy(_))), "round {round}: {outcome:?}");
+            assert_eq!(db.read((), |tx, ()| Box::pin(tx.signing_keys())).await.unwrap(), []);
+        }
+        number(writer, "PRAGMA max_page_count = 100000".into()).await;
+        assert!(db.write(key(20_000), |tx, key| Box::pin(tx.insert_signing_key(key))).await.unwrap());
+    }
+}
