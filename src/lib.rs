@@ -17,3 +17,16 @@ pub mod config;
 pub mod jose;
 pub mod password;
 pub mod store;
+
+pub mod audit;
+pub mod telemetry;
+
+pub mod app;
+
+pub mod flow;
+
+pub mod http;
+
+pub mod server;
+
+pub mod cli;

@@ -1,0 +1,158 @@
+//! `signet user …`.
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::password_input::NewPassword;
+use super::{Failure, print_json, say};
+use crate::account::{DisplayName, Email, Invalid, Role, User};
+use crate::app::App;
+use crate::flow::accounts::{self, AccountError, NewAccount};
+
+/// Accounts per read when listing.
+const PAGE: u32 = 500;
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Make an account.
+    Create {
+        /// Its e-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+        /// What it is called.
+        #[arg(long, value_parser = display_name)]
+        name: Option<DisplayName>,
+        /// A role; may be repeated.
+        #[arg(long = "role", value_parser = role)]
+        roles: Vec<Role>,
+        #[command(flatten)]
+        password: NewPassword,
+    },
+    /// List accounts by address.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Stop an account from signing in.
+    Disable {
+        /// Its e-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+    },
+    /// Let a disabled account sign in again.
+    Enable {
+        /// Its e-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+    },
+    /// Give an account a new password.
+    SetPassword {
+        /// Its e-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+        #[command(flatten)]
+        password: NewPassword,
+    },
+    /// Replace the roles of an account.
+    Roles {
+        /// Its e-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+        /// The roles it shall have.
+        #[arg(value_parser = role, required_unless_present = "none")]
+        roles: Vec<Role>,
+        /// Take all its roles away.
+        #[arg(long, conflicts_with = "roles")]
+        none: bool,
+    },
+}
+
+pub(super) async fn run(app: &App, command: Command) -> Result<(), Failure> {
+    let (user, done) = match command {
+        Command::List { json } => return list(app, json).await,
+        Command::Create { email, name, roles, password } => {
+            let password = password.read()?;
+            (accounts::create(app, NewAccount { email, password, name, roles }).await, "created")
+        }
+        Command::Disable { email } => (accounts::disable(app, email).await, "disabled"),
+        Command::Enable { email } => (accounts::enable(app, email).await, "enabled"),
+        Command::SetPassword { email, password } => {
+            (accounts::set_password(app, email, password.read()?).await, "has a new password")
+        }
+        Command::Roles { email, roles, none: _ } => {
+            (accounts::set_roles(app, email, roles).await, "has new roles")
+        }
+    };
+    let user = user.map_err(explain)?;
+    say(format_args!("{} ({}) {done}.", user.email.as_str(), user.id))
+}
+
+fn explain(error: AccountError) -> Failure {
+    match error {
+        AccountError::PasswordRefused(faults) => {
+            let lines: Vec<_> = faults.iter().map(|fault| format!("the password {fault}")).collect();
+            Failure::Failed(lines.join("\n"))
+        }
+        error => Failure::of(error),
+    }
+}
+
+/// An account as a line of the list.
+#[derive(Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    email: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    roles: Vec<&'a str>,
+    /// Seconds since 1970, as all times here.
+    created_at: i64,
+    last_sign_in: Option<i64>,
+    disabled_at: Option<i64>,
+}
+
+async fn list(app: &App, json: bool) -> Result<(), Failure> {
+    let mut users: Vec<User> = Vec::new();
+    loop {
+        let after = users.last().map(|user| user.email.clone());
+        let page = accounts::list(app, after, PAGE).await.map_err(Failure::of)?;
+        let ended = page.len() < PAGE as usize;
+        users.extend(page);
+        if ended {
+            break;
+        }
+    }
+    let lines: Vec<Line<'_>> = users.iter().map(line).collect();
+    if json {
+        return print_json(&lines);
+    }
+    lines.iter().try_for_each(|line| {
+        let state = if line.disabled_at.is_some() { "disabled" } else { "active" };
+        say(format_args!("{}  {:8}  {}  {}", line.id, state, line.email, line.roles.join(",")))
+    })
+}
+
+fn line(user: &User) -> Line<'_> {
+    Line {
+        id: user.id.as_str(),
+        email: user.email.as_str(),
+        name: user.name.as_ref().map(DisplayName::as_str),
+        roles: user.roles.iter().map(Role::as_str).collect(),
+        created_at: user.created_at.as_seconds(),
+        last_sign_in: user.last_sign_in.map(|at| at.as_seconds()),
+        disabled_at: user.disabled_at.map(|at| at.as_seconds()),
+    }
+}
+
+fn email(text: &str) -> Result<Email, Invalid> {
+    Email::parse(text)
+}
+
+fn display_name(text: &str) -> Result<DisplayName, Invalid> {
+    DisplayName::parse(text)
+}
+
+fn role(text: &str) -> Result<Role, Invalid> {
+    Role::parse(text)
+}

@@ -1,0 +1,12 @@
+//! What happens, in the order in which it happens.
+//!
+//! A flow takes [`App`](crate::app::App) and typed input and returns typed output or a typed error. It knows neither
+//! HTTP nor SQL text. It decides what is atomic: one `db.write` is one unit.
+
+pub mod access_token;
+pub mod accounts;
+pub mod readiness;
+pub mod registration;
+pub mod self_check;
+pub mod sign_in;
+pub mod signing_keys;

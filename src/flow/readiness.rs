@@ -1,0 +1,41 @@
+//! Whether this process can do its work now.
+
+use std::time::Duration;
+
+use crate::app::App;
+
+/// How long the database may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotReady {
+    /// The database does not answer.
+    #[error("the database does not answer")]
+    Database,
+    /// There is no active signing key.
+    #[error("there is no active signing key")]
+    SigningKey,
+}
+
+/// Asks the database, and looks for an active signing key.
+///
+/// # Errors
+/// The first thing that is missing.
+pub async fn check(app: &App) -> Result<(), NotReady> {
+    match tokio::time::timeout(PATIENCE, app.db.ping()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(error = %error, "database is not ready");
+            return Err(NotReady::Database);
+        }
+        Err(_elapsed) => {
+            tracing::warn!("database did not answer in time");
+            return Err(NotReady::Database);
+        }
+    }
+    if app.keyring.active_kid().is_none() {
+        return Err(NotReady::SigningKey);
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+//! Cross-origin rules. Credentials are never allowed across origins: the API takes bearer tokens, not cookies.
+
+use actix_cors::Cors as Layer;
+use actix_web::http::header;
+use actix_web::middleware::{Condition, DefaultHeaders};
+
+use super::Cors;
+
+/// How long a browser may remember a preflight answer, in seconds.
+const PREFLIGHT_MAX_AGE: usize = 3600;
+
+/// The layer for one route.
+pub(super) fn rule(cors: Cors, allowed_origins: &[String]) -> Condition<Layer> {
+    let (enabled, layer) = match cors {
+        Cors::Never => (false, Layer::default()),
+        Cors::Anyone => {
+            (true, Layer::default().allow_any_origin().send_wildcard().allowed_methods(["GET", "HEAD"]))
+        }
+        Cors::Allowed => {
+            let layer = allowed_origins
+                .iter()
+                .fold(Layer::default(), |layer, origin| layer.allowed_origin(origin))
+                .allowed_methods(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+                .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
+                .expose_headers([header::RETRY_AFTER, header::WWW_AUTHENTICATE])
+                .expose_headers(["x-request-id"]);
+            (!allowed_origins.is_empty(), layer)
+        }
+    };
+    Condition::new(enabled, layer.max_age(PREFLIGHT_MAX_AGE))
+}
+
+/// The wildcard on every answer, also to requests without an `Origin`: a cache in between may hand any of them to a
+/// browser.
+pub(super) fn for_anyone(cors: Cors) -> Condition<DefaultHeaders> {
+    let wildcard = DefaultHeaders::new().add((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+    Condition::new(cors == Cors::Anyone, wildcard)
+}

@@ -1,0 +1,112 @@
+//! From the errors of the flows to problem documents. What the operator needs goes to the log here, once.
+
+use std::time::Duration;
+
+use super::Problem;
+use crate::flow::accounts::AccountError;
+use crate::flow::readiness::NotReady;
+use crate::flow::registration::RegistrationError;
+use crate::flow::sign_in::SignInError;
+use crate::http::extract::FieldFault;
+use crate::jose::SignError;
+use crate::password::{HashError, PolicyFault};
+use crate::store::StoreError;
+
+/// When to try again what failed for a reason that passes by itself.
+const SOON: Duration = Duration::from_secs(1);
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let cause = std::error::Error::source(&error).map(tracing::field::display);
+        tracing::error!(error = %error, cause, "the database failed");
+        if error.is_temporary() { Self::unavailable(SOON) } else { Self::internal() }
+    }
+}
+
+impl From<HashError> for Problem {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy { retry_after } => Self::unavailable(retry_after),
+            error => {
+                tracing::error!(error = %error, "hashing failed");
+                if error == HashError::OutOfMemory { Self::unavailable(SOON) } else { Self::internal() }
+            }
+        }
+    }
+}
+
+impl From<SignError> for Problem {
+    fn from(error: SignError) -> Self {
+        tracing::error!(error = %error, "signing failed");
+        match error {
+            SignError::NoActiveKey | SignError::Busy { .. } => Self::unavailable(SOON),
+            _ => Self::internal(),
+        }
+    }
+}
+
+impl From<SignInError> for Problem {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Refused => Self::sign_in_refused(),
+            SignInError::InvalidScope => Self::invalid(vec![FieldFault {
+                field: "scope".to_owned(),
+                code: "invalid-scope",
+                detail: "asks for more than this service offers; leave it out to get all of it".to_owned(),
+            }]),
+            SignInError::Hash(error) => error.into(),
+            SignInError::Sign(error) => error.into(),
+            SignInError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<AccountError> for Problem {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::AddressTaken => Self::address_taken(),
+            AccountError::NoSuchUser => Self::not_found(),
+            AccountError::TooManyRoles => Self::invalid(vec![FieldFault {
+                field: "roles".to_owned(),
+                code: "invalid",
+                detail: error.to_string(),
+            }]),
+            AccountError::PasswordRefused(faults) => {
+                Self::invalid(faults.iter().map(password_fault).collect())
+            }
+            AccountError::Hash(error) => error.into(),
+            AccountError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RegistrationError> for Problem {
+    fn from(error: RegistrationError) -> Self {
+        match error {
+            RegistrationError::Closed => Self::registration_closed(),
+            RegistrationError::Account(error) => error.into(),
+        }
+    }
+}
+
+impl From<NotReady> for Problem {
+    fn from(_: NotReady) -> Self {
+        Self::unavailable(SOON)
+    }
+}
+
+fn password_fault(fault: &PolicyFault) -> FieldFault {
+    FieldFault { field: "password".to_owned(), code: fault.code(), detail: fault.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_not_called_our_fault() {
+        let busy = HashError::Busy { retry_after: SOON };
+        assert_eq!([busy, HashError::OutOfMemory].map(|error| Problem::from(error).status), [503, 503]);
+        assert_eq!(Problem::from(HashError::Engine).status, 500);
+    }
+}

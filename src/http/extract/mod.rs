@@ -1,0 +1,7 @@
+//! What handlers take from a request.
+
+mod fields;
+mod json;
+
+pub use fields::{FieldFault, Fields};
+pub use json::JsonBody;

@@ -1,0 +1,90 @@
+//! `POST /api/v1/login`.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use serde::{Deserialize, Serialize};
+use signet_guard::Scope;
+use utoipa::ToSchema;
+
+use super::error::Problem;
+use super::extract::JsonBody;
+use crate::account::{Email, Invalid};
+use crate::app::App;
+use crate::flow::access_token::Issued;
+use crate::flow::sign_in::{self, SignIn};
+use crate::password::Password;
+
+/// Longest scope that may be asked for, in bytes.
+const LONGEST_SCOPE: usize = 1000;
+
+/// Who signs in.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code, reason = "describes the body; `Fields` reads it")]
+pub(crate) struct LoginRequest {
+    /// The e-mail address of the account, in any spelling.
+    #[schema(example = "ann@example.com")]
+    email: String,
+    /// The password.
+    #[schema(format = "password", example = "a quiet walk by the sea")]
+    password: String,
+    /// A part of what the service offers, separated by spaces (RFC 6749 §3.3); all of it when left out.
+    #[schema(max_length = 1000, example = "signet:account")]
+    scope: Option<String>,
+}
+
+/// A token response (RFC 6749 §5.1).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TokenResponse {
+    /// A signed JWT (RFC 9068).
+    access_token: String,
+    /// `Bearer` (RFC 6750).
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// The life of the access token from now, in seconds.
+    #[schema(example = 600)]
+    expires_in: u64,
+    /// What the token allows.
+    #[schema(example = "signet:account")]
+    scope: String,
+}
+
+impl From<Issued> for TokenResponse {
+    fn from(issued: Issued) -> Self {
+        Self {
+            access_token: issued.access_token,
+            token_type: "Bearer",
+            expires_in: issued.expires_in,
+            scope: issued.scope.to_string(),
+        }
+    }
+}
+
+/// Sign in
+#[utoipa::path(
+    post, path = "/api/v1/login", tag = "accounts", operation_id = "login",
+    request_body = LoginRequest,
+    responses(
+        (status = 200, description = "A token.", body = TokenResponse),
+        (status = 401, description = "The address or the password is wrong, or the account is disabled.",
+            body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(crate) async fn login(app: Data<App>, body: JsonBody) -> Result<HttpResponse, Problem> {
+    let JsonBody(mut fields) = body;
+    let email = fields.required("email", Email::parse);
+    let password = fields.secret("password");
+    let scope = fields.optional("scope", scope);
+    let (email, password) = fields.finish(email.zip(password))?;
+
+    let issued = sign_in::sign_in(&app, SignIn { email, password: Password::new(password), scope }).await?;
+    Ok(HttpResponse::Ok().json(TokenResponse::from(issued)))
+}
+
+fn scope(text: &str) -> Result<Scope, Invalid> {
+    if text.len() > LONGEST_SCOPE {
+        return Err(Invalid("must be at most 1000 bytes long"));
+    }
+    text.parse()
+        .map_err(|_| Invalid("must be scope tokens separated by single spaces (RFC 6749 section 3.3)"))
+}

@@ -1,0 +1,83 @@
+//! What verifiers fetch: the JWK Set and the issuer's metadata.
+
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::conditional;
+use crate::app::App;
+
+/// A JWK Set (RFC 7517 §5): public members only.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the bytes that `jose` made")]
+pub(crate) struct JwkSet {
+    /// One entry for each key that signs, will sign, or signed tokens that may still be alive.
+    keys: Vec<Jwk>,
+}
+
+/// An RSA public key (RFC 7517 §4, RFC 7518 §6.3.1).
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "describes the bytes that `jose` made")]
+pub(crate) struct Jwk {
+    /// `RSA`.
+    kty: String,
+    /// The modulus, base64url.
+    n: String,
+    /// The exponent, base64url.
+    e: String,
+    /// `RS256`.
+    alg: String,
+    /// `sig`.
+    #[schema(rename = "use")]
+    key_use: String,
+    /// The key id: the RFC 7638 thumbprint.
+    kid: String,
+}
+
+/// Authorization server metadata (RFC 8414 §2): what exists, and nothing else.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Metadata {
+    /// The issuer identifier, as in the tokens' `iss`.
+    issuer: String,
+    /// Where the JWK Set is.
+    jwks_uri: String,
+    /// None yet; the member is required.
+    response_types_supported: Vec<String>,
+    /// None yet; when absent the default would claim two.
+    grant_types_supported: Vec<String>,
+    /// For people.
+    service_documentation: String,
+}
+
+/// The public keys
+///
+/// Fetch it once, keep it for as long as `Cache-Control` allows, and fetch it again when a token names a `kid` that is
+/// not in it.
+#[utoipa::path(
+    get, path = "/.well-known/jwks.json", tag = "verifiers", operation_id = "jwks",
+    responses(
+        (status = 200, description = "The JWK Set.", body = JwkSet),
+        (status = 304, description = "Still the same (If-None-Match)."),
+    ),
+)]
+pub(crate) async fn jwks(app: Data<App>, request: HttpRequest) -> HttpResponse {
+    let published = app.keyring.published();
+    conditional::json(&request, &published.etag, Bytes::from_owner(published.bytes.clone()))
+}
+
+/// The issuer's metadata
+#[utoipa::path(
+    get, path = "/.well-known/oauth-authorization-server", tag = "verifiers", operation_id = "metadata",
+    responses((status = 200, description = "RFC 8414 metadata.", body = Metadata)),
+)]
+pub(crate) async fn metadata(app: Data<App>) -> HttpResponse {
+    let issuer = &app.config.issuer;
+    HttpResponse::Ok().json(Metadata {
+        issuer: issuer.as_str().to_owned(),
+        jwks_uri: issuer.join("/.well-known/jwks.json"),
+        response_types_supported: Vec::new(),
+        grant_types_supported: Vec::new(),
+        service_documentation: issuer.join("/docs"),
+    })
+}

@@ -1,0 +1,79 @@
+//! Killed in the middle of work: what was answered is there, and the rest is clean.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use crate::helpers::app::PASSWORD;
+use crate::helpers::process::{Process, command};
+
+/// Registrations and logins under way when the process dies.
+const REQUESTS: usize = 200;
+
+/// Hashes that cost as little as the settings allow, so that many requests get through before the end.
+fn quick(folder: &std::path::Path) -> std::process::Command {
+    let mut command = command(folder);
+    command
+        .env("SIGNET__PASSWORDS__COST__MEMORY_KIB", "7168")
+        .env("SIGNET__PASSWORDS__COST__ITERATIONS", "5");
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_account_that_was_answered_201_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start_command(quick(folder.path()), folder.path()).unwrap();
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
+    let (url, answered) = (server.url.clone(), Arc::new(Mutex::new(Vec::new())));
+    let count = Arc::new(AtomicUsize::new(0));
+
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..REQUESTS {
+        let (client, url, answered, count) = (client.clone(), url.clone(), answered.clone(), count.clone());
+        tasks.spawn(async move {
+            let email = format!("n{}@example.com", number / 2);
+            let body = json!({ "email": email, "password": PASSWORD });
+            let path = if number % 2 == 0 { "register" } else { "login" };
+            loop {
+                let Ok(answer) = client.post(format!("{url}/api/v1/{path}")).json(&body).send().await else {
+                    return;
+                };
+                match answer.status() {
+                    StatusCode::CREATED => answered.lock().await.push(email.clone()),
+                    // The queue is full: that is its job. Again.
+                    StatusCode::SERVICE_UNAVAILABLE => {
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                    StatusCode::OK | StatusCode::UNAUTHORIZED => {}
+                    other => panic!("{path}: {other}"),
+                }
+                count.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+        });
+    }
+    while count.load(Ordering::Relaxed) < REQUESTS / 4 {
+        tokio::task::yield_now().await;
+    }
+    server.kill();
+    while tasks.join_next().await.is_some() {}
+
+    let answered = answered.lock().await.clone();
+    assert!(
+        !answered.is_empty() && answered.len() < REQUESTS / 2,
+        "{} of {REQUESTS} answered",
+        answered.len()
+    );
+    let server = Process::start_command(quick(folder.path()), folder.path()).unwrap();
+    for email in answered {
+        let body = json!({ "email": email, "password": PASSWORD });
+        let answer = client.post(format!("{}/api/v1/login", server.url)).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{email} was answered 201 and is gone");
+    }
+    assert_eq!(server.stop(), Some(0));
+}

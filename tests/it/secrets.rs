@@ -1,0 +1,234 @@
+//! What a thief of the database or of the logs gets: nothing that opens anything.
+
+use std::path::Path;
+
+use reqwest::{Client, StatusCode};
+use rsa::RsaPrivateKey;
+use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use rsa::traits::PrivateKeyParts as _;
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Column as _, Connection as _, Row as _, SqliteConnection};
+
+use crate::helpers::app::key_pem;
+use crate::helpers::process::{Process, command, printed, run};
+
+const PASSWORD: &str = "canary-one: a quiet walk by the sea";
+const WRONG: &str = "canary-two: not what was set at all";
+const SHORT: &str = "canary-3";
+const OPERATOR: &str = "canary-four: set on the terminal";
+const EMAIL: &str = "canary-five@example.com";
+const NAME: &str = "canary-six";
+
+/// A folder in which every path that sees a secret was taken, with everything logged that can be logged.
+struct Scenario {
+    folder: tempfile::TempDir,
+    token: String,
+    server: Process,
+    client: Client,
+}
+
+impl Scenario {
+    async fn play() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let pem = folder.path().join("own.pem");
+        std::fs::write(&pem, key_pem()).unwrap();
+        let mut import = command(folder.path());
+        import.args(["keys", "import", pem.to_str().unwrap()]).env("SIGNET_LOG", "trace");
+        let import = run(import, "");
+        assert!(import.status.success(), "{}", printed(&import));
+        std::fs::remove_file(&pem).unwrap();
+
+        let mut serve = command(folder.path());
+        serve.env("SIGNET_LOG", "trace").env("SIGNET__LOG__FORMAT", "json").env("RUST_BACKTRACE", "1");
+        let server = Process::start_command(serve, folder.path()).unwrap();
+        let client = Client::builder().no_proxy().build().unwrap();
+        let post = async |path: &str, body: Value| {
+            client.post(format!("{}{path}", server.url)).json(&body).send().await.unwrap()
+        };
+        let account = json!({ "email": EMAIL, "password": PASSWORD, "name": NAME });
+        assert_eq!(post("/api/v1/register", account.clone()).await.status(), StatusCode::CREATED);
+        assert_eq!(post("/api/v1/register", account).await.status(), StatusCode::CONFLICT);
+        let short = json!({ "email": EMAIL, "password": SHORT, "roles": [SHORT] });
+        assert_eq!(post("/api/v1/register", short).await.status(), StatusCode::BAD_REQUEST);
+        for email in [EMAIL, "canary-nobody@example.com"] {
+            let answer = post("/api/v1/login", json!({ "email": email, "password": WRONG })).await;
+            assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+        }
+        let answer = post("/api/v1/login", json!({ "email": EMAIL, "password": PASSWORD })).await;
+        let token: Value = answer.json().await.unwrap();
+        let token = token["access_token"].as_str().unwrap().to_owned();
+        for path in
+            ["/api/v1/me", &format!("/api/v1/me?access_token={token}"), &format!("/{token}?p={WRONG}")]
+        {
+            for token in [token.clone(), format!("{token}x"), token.to_uppercase()] {
+                let _ = client.get(format!("{}{path}", server.url)).bearer_auth(&token).send().await.unwrap();
+                let _ =
+                    client.get(format!("{}{path}", server.url)).basic_auth(EMAIL, Some(WRONG)).send().await;
+            }
+        }
+        let mut set = command(folder.path());
+        set.args(["user", "set-password", EMAIL, "--password-stdin"]).env("SIGNET_LOG", "trace");
+        let set = run(set, &format!("{OPERATOR}\n"));
+        assert!(set.status.success());
+        std::fs::write(folder.path().join("log-of-the-command"), &set.stderr).unwrap();
+        std::fs::write(folder.path().join("log-of-the-import"), [import.stdout, import.stderr].concat())
+            .unwrap();
+        Self { folder, token, server, client }
+    }
+
+    /// Signatures are what makes a token a secret; its claims are in the audit log by right.
+    fn signature(&self) -> &str {
+        self.token.rsplit_once('.').unwrap().1
+    }
+}
+
+fn assert_absent(what: &str, bytes: &[u8], canaries: &[&[u8]]) {
+    for canary in canaries {
+        let found = bytes.windows(canary.len()).position(|window| window == *canary);
+        if let Some(at) = found {
+            let around =
+                String::from_utf8_lossy(&bytes[at.saturating_sub(300)..(at + canary.len()).min(bytes.len())]);
+            panic!("{what} holds {}: …{around}", String::from_utf8_lossy(canary));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a136_no_secret_reaches_a_log_even_when_everything_is_logged() {
+    let scenario = Scenario::play().await;
+    let signature = scenario.signature().to_owned();
+    let upper = signature.to_uppercase();
+    let canaries: Vec<&[u8]> =
+        vec![b"canary-", signature.as_bytes(), upper.as_bytes(), b"BEGIN PRIVATE KEY", b"$argon2id$"];
+    let mut logs = 0;
+    for file in std::fs::read_dir(scenario.folder.path()).unwrap() {
+        let path = file.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("log-") {
+            logs += 1;
+            assert_absent(&path.display().to_string(), &std::fs::read(&path).unwrap(), &canaries);
+        }
+    }
+    assert_eq!(logs, 3);
+    let log = scenario.server.logged();
+    assert!(
+        log.contains("\"level\":\"TRACE\"") || log.contains("\"level\":\"DEBUG\""),
+        "the log is as loud as it can be"
+    );
+    for event in ["user.registered", "login.success", "login.fail", "unknown-user", "wrong-password"] {
+        assert!(log.contains(event), "{event}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a132_the_database_holds_no_password_no_token_and_no_private_key() {
+    let scenario = Scenario::play().await;
+    let key = RsaPrivateKey::from_pkcs8_pem(key_pem()).unwrap();
+    let der = key.to_pkcs8_der().unwrap();
+    let prime = key.primes()[0].to_bytes_be();
+    let exponent = key.d().to_bytes_be();
+    let canaries: Vec<&[u8]> = vec![
+        PASSWORD.as_bytes(),
+        WRONG.as_bytes(),
+        OPERATOR.as_bytes(),
+        SHORT.as_bytes(),
+        scenario.signature().as_bytes(),
+        b"eyJ",
+        &der.as_bytes()[40..80],
+        &prime,
+        &exponent[..32],
+    ];
+    let data = scenario.folder.path().join("data");
+    let mut bytes = 0;
+    for file in std::fs::read_dir(&data).unwrap() {
+        let path = file.unwrap().path();
+        let content = std::fs::read(&path).unwrap();
+        bytes += content.len();
+        assert_absent(&path.display().to_string(), &content, &canaries);
+    }
+    assert!(bytes > 10_000, "there was something to look at");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a133_nothing_that_is_stored_opens_anything() {
+    let scenario = Scenario::play().await;
+    let values = stored_values(&scenario.folder.path().join("data/signet.db")).await;
+    assert!(values.iter().any(|value| value.starts_with("$argon2id$")), "{values:?}");
+    let url = &scenario.server.url;
+    for value in values.iter().filter(|value| value.bytes().all(|b| b.is_ascii_graphic())) {
+        let body = json!({ "email": EMAIL, "password": value });
+        let login = scenario.client.post(format!("{url}/api/v1/login")).json(&body).send().await.unwrap();
+        assert_eq!(login.status(), StatusCode::UNAUTHORIZED, "{value}");
+        let me = scenario.client.get(format!("{url}/api/v1/me")).bearer_auth(value).send().await.unwrap();
+        assert!(matches!(me.status().as_u16(), 400 | 401 | 431), "{value}");
+    }
+}
+
+/// Every value of every table, text as it is and bytes in base64.
+async fn stored_values(file: &Path) -> Vec<String> {
+    use base64::Engine as _;
+    let mut connection =
+        SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file).read_only(true))
+            .await
+            .unwrap();
+    let tables: Vec<(String,)> = sqlx::query_as("SELECT name FROM sqlite_master WHERE type = 'table'")
+        .fetch_all(&mut connection)
+        .await
+        .unwrap();
+    let mut values = Vec::new();
+    for (table,) in tables {
+        let query = sqlx::AssertSqlSafe(format!("SELECT * FROM \"{table}\""));
+        for row in sqlx::query(query).fetch_all(&mut connection).await.unwrap() {
+            for column in row.columns() {
+                if let Ok(text) = row.try_get::<String, _>(column.ordinal()) {
+                    values.push(text);
+                } else if let Ok(bytes) = row.try_get::<Vec<u8>, _>(column.ordinal()) {
+                    values.push(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes));
+                }
+            }
+        }
+    }
+    values
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a135_what_a_caller_sends_cannot_forge_a_log_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for format in ["json", "text"] {
+        let mut serve = command(folder.path());
+        serve.env("SIGNET__LOG__FORMAT", format);
+        let server = Process::start_command(serve, folder.path()).unwrap();
+        let forged = "\r\n{\"event\":\"login.success\",\"forged\":true}\u{1b}[2J";
+        let client = Client::builder().no_proxy().build().unwrap();
+        let body = json!({ "email": format!("x{forged}@example.com"), "password": PASSWORD, "name": forged, forged: 1 });
+        for path in ["/api/v1/register", "/api/v1/login"] {
+            let answer = client.post(format!("{}{path}", server.url)).json(&body).send().await.unwrap();
+            assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        }
+        let path = "/%0d%0a%1b[2Jforged%22%7d";
+        let agent = client
+            .get(format!("{}{path}", server.url))
+            .header("user-agent", "forged\"}{")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(agent.status(), StatusCode::NOT_FOUND);
+        let lines = crate::helpers::raw::exchange(
+            &server.url,
+            "GET /health/live?x=forged HTTP/1.1\r\nhost: forged\r\nconnection: close\r\n\r\n",
+        );
+        assert!(lines.starts_with("HTTP/1.1 200"));
+        let method = "forged /docs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        assert!(crate::helpers::raw::exchange(&server.url, method).starts_with("HTTP/1.1 405"));
+        let log = server.logged();
+        assert!(!log.contains("forged"), "{log}");
+        assert!(log.contains("unmatched"), "{log}");
+        assert!(!log.contains('\u{1b}'), "no colours but on a terminal: {log}");
+        if format == "json" {
+            for line in log.lines() {
+                assert!(serde_json::from_str::<Value>(line).is_ok(), "one record a line: {line}");
+            }
+        }
+        assert_eq!(server.stop(), Some(0));
+    }
+}
