@@ -152,25 +152,33 @@ fn has_active(rows: &[SigningKeyRow]) -> bool {
 /// empty database.
 fn root_keys_for(app: &App, rows: &[SigningKeyRow]) -> Result<RootKeys, SigningKeysError> {
     let source = &app.config.keys.root_key;
-    let place = match source {
-        RootKeySource::File(path) => path.display().to_string(),
-        RootKeySource::Value(_) => "SIGNET_ROOT_KEY".to_owned(),
-    };
     let Some(roots) = RootKeys::load(source)? else {
         return match (rows.first(), source) {
             (None, RootKeySource::File(path)) => Ok(RootKeys::create(path)?),
             (row, _) => {
                 let needed = row.map(|row| row.root_key_id.clone()).unwrap_or_default();
-                Err(SigningKeysError::RootKeyLost { needed, place })
+                Err(SigningKeysError::RootKeyLost { needed, place: place(source) })
             }
         };
     };
-    require_all(&roots, rows, &place)?;
+    require_all(&roots, rows, source)?;
     Ok(roots)
 }
 
-/// Refuses root keys without one that a row needs. `place` says where they came from.
-fn require_all(roots: &RootKeys, rows: &[SigningKeyRow], place: &str) -> Result<(), SigningKeysError> {
+/// Where the operator finds, or puts, the root keys.
+fn place(source: &RootKeySource) -> String {
+    match source {
+        RootKeySource::File(path) => path.display().to_string(),
+        RootKeySource::Value(_) => "SIGNET_ROOT_KEY".to_owned(),
+    }
+}
+
+/// Refuses root keys without one that a row needs. `source` is where they came from.
+fn require_all(
+    roots: &RootKeys,
+    rows: &[SigningKeyRow],
+    source: &RootKeySource,
+) -> Result<(), SigningKeysError> {
     let unknown = rows
         .iter()
         .filter(|row| row.status != KeyStatus::Retired)
@@ -180,7 +188,7 @@ fn require_all(roots: &RootKeys, rows: &[SigningKeyRow], place: &str) -> Result<
         Some(row) => Err(SigningKeysError::OtherRootKey {
             needed: row.root_key_id.clone(),
             found: roots.active().id().to_string(),
-            place: place.to_owned(),
+            place: place(source),
         }),
     }
 }
@@ -215,7 +223,7 @@ async fn insert(
 /// Opens the active key and publishes all that verifiers may need.
 fn install(app: &App, roots: &RootKeys, rows: &[SigningKeyRow]) -> Result<(), SigningKeysError> {
     // Another replica may have sealed a row since this one looked.
-    require_all(roots, rows, "this replica")?;
+    require_all(roots, rows, &app.config.keys.root_key)?;
     let mut active = None;
     let mut published = Vec::new();
     for row in rows.iter().filter(|row| row.status != KeyStatus::Retired) {

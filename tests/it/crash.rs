@@ -58,10 +58,15 @@ async fn every_account_that_was_answered_201_survives_a_kill() {
         });
     }
     while count.load(Ordering::Relaxed) < REQUESTS / 4 {
+        if let Some(Err(failed)) = tasks.try_join_next() {
+            panic!("{failed}");
+        }
         tokio::task::yield_now().await;
     }
     server.kill();
-    while tasks.join_next().await.is_some() {}
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
 
     let answered = answered.lock().await.clone();
     assert!(

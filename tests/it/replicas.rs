@@ -190,6 +190,7 @@ async fn two_servers_with_separate_key_folders_end_with_one_that_serves_and_one_
     assert_eq!(refused.len(), 1, "one serves, one refuses: {refused:?}");
     let complaint = refused[0].lines().find(|line| line.starts_with("signet: ")).unwrap();
     assert!(complaint.contains("sealed with root key 1-"), "{complaint}");
+    assert!(complaint.contains("keys/root.key"), "it names the file to replace: {complaint}");
 
     // The cure that it names works.
     let (winner, loser) = if started[0].is_ok() { (0, 1) } else { (1, 0) };
