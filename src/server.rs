@@ -5,7 +5,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
-use actix_web::dev::Server;
+use actix_web::body::BoxBody;
+use actix_web::dev::{Server, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::web::Data;
 use actix_web::{App as HttpApp, HttpServer};
@@ -70,18 +71,31 @@ impl Bound {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,
         };
-        let server = HttpServer::new(move || {
-            HttpApp::new().configure(|config| http::configure(config, &app)).wrap(from_fn(observe))
-        })
-        .workers(workers)
-        .client_request_timeout(settings.header_timeout)
-        // An end of file is how most callers hang up; whoever does leaves the queue for a hash.
-        .h1_allow_half_closed(false)
-        .shutdown_timeout(settings.shutdown_timeout.as_secs())
-        .shutdown_signal(stop)
-        .listen(self.listener)?;
+        let server = HttpServer::new(move || application(&app))
+            .workers(workers)
+            .client_request_timeout(settings.header_timeout)
+            // An end of file is how most callers hang up; whoever does leaves the queue for a hash.
+            .h1_allow_half_closed(false)
+            .shutdown_timeout(settings.shutdown_timeout.as_secs())
+            .shutdown_signal(stop)
+            .listen(self.listener)?;
         Ok(server.run())
     }
+}
+
+/// What answers requests, whole: the route table within the layers around it.
+pub fn application(
+    app: &Data<App>,
+) -> HttpApp<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = actix_web::Error,
+        InitError = (),
+    > + use<>,
+> {
+    HttpApp::new().configure(|config| http::configure(config, app)).wrap(from_fn(observe))
 }
 
 /// As `TcpListener::bind`, which lets no more than 128 connections wait.

@@ -1,7 +1,9 @@
 //! What handlers take from a request.
 
+mod client_address;
 mod fields;
 mod json;
 
+pub use client_address::ClientAddress;
 pub use fields::{FieldFault, Fields};
 pub use json::JsonBody;
