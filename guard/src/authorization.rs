@@ -46,11 +46,20 @@ const fn is_tchar(byte: u8) -> bool {
         || matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
 }
 
-/// `b64token` of RFC 6750 §2.1.
+/// `b64token` of RFC 6750 §2.1. Every byte is looked at, without branches, so that the compiler can take sixteen at
+/// a time: this runs on every request.
 fn is_token68(text: &str) -> bool {
     let body = text.trim_end_matches('=');
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
-    !body.is_empty() && body.bytes().all(allowed)
+    let allowed = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            | (byte == b'-')
+            | (byte == b'.')
+            | (byte == b'_')
+            | (byte == b'~')
+            | (byte == b'+')
+            | (byte == b'/')
+    };
+    !body.is_empty() && body.bytes().fold(true, |fine, byte| fine & allowed(byte))
 }
 
 #[cfg(test)]

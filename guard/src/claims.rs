@@ -118,6 +118,17 @@ impl AccessTokenClaims {
         Err(Refusal::about(Reason::MissingRole, role.to_owned()))
     }
 
+    /// Whether the token has this claim. One that is null, empty or grants nothing does not count.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        match name {
+            "nbf" => self.nbf.is_some(),
+            "auth_time" => self.auth_time.is_some(),
+            "scope" => !self.scope.is_empty(),
+            "roles" => !self.roles.is_empty(),
+            _ => REGISTERED.contains(&name) || self.own.get(name).is_some_and(|value| !value.is_null()),
+        }
+    }
+
     /// Reads the claims set of a token whose signature was checked. Every claim has exactly the JSON type of its
     /// RFC; instants are whole seconds and not negative; no name comes twice. One exception: a `scope` that is no
     /// scope grants nothing instead of refusing the token, so that its sender learns which scope was needed.

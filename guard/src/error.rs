@@ -21,6 +21,9 @@ pub enum ConfigError {
     /// No algorithm is left to accept.
     #[error("no algorithm is accepted: name at least one")]
     NoAlgorithm,
+    /// A required claim has no name.
+    #[error("a required claim has an empty name: give the name that tokens use")]
+    EmptyClaim,
     /// The leeway is longer than a minute.
     #[error("the leeway is {0:?}: at most 60 seconds; set the clock right instead")]
     LeewayTooLong(Duration),

@@ -1,22 +1,20 @@
-//! The JOSE header of an access token: RFC 7515 §4, RFC 9068 §2.1.
+//! The JOSE header of a token: RFC 7515 §4, RFC 9068 §2.1.
 
 use serde_json::{Map, Value};
 
-use crate::jwk::{Algorithm, MAX_KEY_ID};
+use crate::algorithm::Algorithm;
+use crate::jwk::MAX_KEY_ID;
 use crate::reason::Reason;
 use crate::strict_json::{self, ObjectFault};
 
-/// What a header of the one accepted shape says. Members that would point at a key (`jwk`, `jku`, `x5u`, `x5c`)
-/// are not read: the key comes from the issuer, never from the token.
+/// A header that asks for nothing this crate does not do. Members that would point at a key (`jwk`, `jku`, `x5u`,
+/// `x5c`) are not read: the key comes from the issuer, never from the token.
 #[derive(Debug)]
-pub(crate) struct JoseHeader {
-    pub(crate) algorithm: Algorithm,
-    pub(crate) key_id: String,
-}
+pub(crate) struct JoseHeader(Map<String, Value>);
 
 impl JoseHeader {
     pub(crate) fn from_json(bytes: &[u8]) -> Result<Self, Reason> {
-        let mut members = strict_json::object(bytes).map_err(|fault| match fault {
+        let members = strict_json::object(bytes).map_err(|fault| match fault {
             ObjectFault::Malformed => Reason::MalformedHeader,
             ObjectFault::DuplicateMember => Reason::DuplicateMember,
         })?;
@@ -28,29 +26,26 @@ impl JoseHeader {
         if ["enc", "zip", "cty", "b64"].iter().any(|name| members.contains_key(*name)) {
             return Err(Reason::UnsupportedHeader);
         }
-        let typ = text(&mut members, "typ")?.ok_or(Reason::WrongType)?;
-        if !is_access_token_type(&typ) {
-            return Err(Reason::WrongType);
-        }
-        let alg = text(&mut members, "alg")?.ok_or(Reason::WrongAlgorithm)?;
-        let algorithm = Algorithm::from_name(&alg).ok_or(Reason::WrongAlgorithm)?;
-        let key_id = text(&mut members, "kid")?.ok_or(Reason::NoKeyId)?;
-        if key_id.is_empty() || key_id.len() > MAX_KEY_ID {
-            return Err(Reason::NoKeyId);
-        }
-        Ok(Self { algorithm, key_id })
+        Ok(Self(members))
     }
-}
 
-/// Media types are compared without regard to case (RFC 7515 §4.1.9), `alg` and `kid` with.
-fn is_access_token_type(typ: &str) -> bool {
-    typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt")
-}
+    /// That the token says it is an access token, and not an ID token, say.
+    pub(crate) fn is_access_token(&self) -> Result<(), Reason> {
+        // Media types are compared without regard to case (RFC 7515 §4.1.9), `alg` and `kid` with.
+        let is_one =
+            |typ: &str| typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt");
+        if self.text("typ")?.is_some_and(is_one) { Ok(()) } else { Err(Reason::WrongType) }
+    }
 
-fn text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Reason> {
-    match members.remove(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Reason::MalformedHeader),
+    pub(crate) fn algorithm(&self) -> Result<Algorithm, Reason> {
+        self.text("alg")?.and_then(Algorithm::from_name).ok_or(Reason::WrongAlgorithm)
+    }
+
+    pub(crate) fn key_id(&self) -> Result<&str, Reason> {
+        self.text("kid")?.filter(|kid| !kid.is_empty() && kid.len() <= MAX_KEY_ID).ok_or(Reason::NoKeyId)
+    }
+
+    fn text(&self, name: &str) -> Result<Option<&str>, Reason> {
+        self.0.get(name).map(|value| value.as_str().ok_or(Reason::MalformedHeader)).transpose()
     }
 }

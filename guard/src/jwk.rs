@@ -1,51 +1,24 @@
-//! One published key: RFC 7517 §4, RFC 7518 §6.3.
+//! One published key: RFC 7517 §4, RFC 7518 §6.2 and §6.3, RFC 8037 §2.
 
-use std::fmt;
-
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{
-    AlgorithmParameters, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse, RSAKeyParameters,
-};
 use serde_json::{Map, Value};
+
+use crate::algorithm::Algorithm;
+use crate::verifying_key::VerifyingKey;
 
 /// The longest key id that is looked at, in bytes. A thumbprint has 43.
 pub(crate) const MAX_KEY_ID: usize = 256;
 
-/// A signature algorithm this crate can check: RFC 7518 §3.1. Room is left for more; a symmetric one is never
-/// among them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256, keys of 2048 to 8192 bits.
-    Rs256,
-}
-
-impl Algorithm {
-    /// The name in a JOSE header, compared byte for byte.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rs256 => "RS256",
-        }
-    }
-
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Rs256].into_iter().find(|algorithm| algorithm.as_str() == name)
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+/// Members that only a private or a symmetric key has.
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// Why a key of a set is not used. The others of the set still are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// Not an object, a member of the wrong type, or `n`/`e` not base64url.
+    /// Not an object, a member that is absent or of the wrong type, a number that is not base64url, or a
+    /// `key_ops` that names an operation twice.
     #[error("malformed")]
     Malformed,
     /// A member name comes twice.
@@ -57,14 +30,17 @@ pub enum SkipReason {
     /// Another key of the set has the same `kid`; neither is used.
     #[error("another key has the same kid")]
     DuplicateKeyId,
-    /// `kty` is not `RSA`.
-    #[error("kty is not RSA")]
+    /// `kty` is not `RSA`, `EC` or `OKP`.
+    #[error("kty is not RSA, EC or OKP")]
     KeyType,
+    /// `crv` is not `P-256` for `EC`, not `Ed25519` for `OKP`.
+    #[error("not a curve this crate knows")]
+    Curve,
     /// `use` or `key_ops` says that the key is not for checking signatures.
     #[error("not for checking signatures")]
     Use,
-    /// `alg` is not `RS256`.
-    #[error("alg is not RS256")]
+    /// `alg` is not the one algorithm that this crate checks with such a key.
+    #[error("alg is not RS256 for RSA, ES256 for P-256 or EdDSA for Ed25519")]
     Algorithm,
     /// The key holds private members: it was published by mistake and must be thought of as stolen.
     #[error("holds a private key")]
@@ -72,75 +48,108 @@ pub enum SkipReason {
     /// Fewer than 2048 or more than 8192 bits, or an even modulus.
     #[error("modulus is even, shorter than 2048 bits or longer than 8192")]
     Modulus,
-    /// The public exponent is even, 1, or needs more than 32 bits.
-    #[error("exponent is even, 1 or longer than 32 bits")]
+    /// The public exponent is even, below 2^16 (FIPS 186-5 §5.1) or needs more than 32 bits.
+    #[error("exponent is even, below 2^16 or longer than 32 bits")]
     Exponent,
-}
-
-/// A public key, parsed once, that belongs to exactly one algorithm.
-#[derive(Debug)]
-pub(crate) enum VerifyingKey {
-    Rs256(ParsedPublicKey),
+    /// `x` or `y` has not 32 bytes, or they are no point of the curve.
+    #[error("not a point of its curve, 32 bytes a coordinate")]
+    Point,
 }
 
 impl VerifyingKey {
-    pub(crate) const fn algorithm(&self) -> Algorithm {
-        match self {
-            Self::Rs256(_) => Algorithm::Rs256,
-        }
-    }
-
-    /// Whether this key signed `message`.
-    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        match self {
-            Self::Rs256(key) => key.verify_sig(message, signature).is_ok(),
-        }
-    }
-
-    pub(crate) fn from_jwk(members: &Map<String, Value>) -> Result<Self, SkipReason> {
-        if members.get("kty").and_then(Value::as_str).ok_or(SkipReason::Malformed)? != "RSA" {
+    /// Reads the members of one key whose `kid` is `id`.
+    pub(crate) fn from_jwk(id: &str, members: &Map<String, Value>) -> Result<Self, SkipReason> {
+        let jwk = Jwk(members);
+        let key_type = jwk.text("kty")?.ok_or(SkipReason::Malformed)?;
+        if !["RSA", "EC", "OKP"].contains(&key_type) {
             return Err(SkipReason::KeyType);
         }
-        if ["d", "p", "q", "dp", "dq", "qi", "oth", "k"].iter().any(|name| members.contains_key(*name)) {
+        if PRIVATE_MEMBERS.iter().any(|name| members.contains_key(*name)) {
             return Err(SkipReason::Private);
         }
-        let jwk: Jwk =
-            serde_json::from_value(Value::Object(members.clone())).map_err(|_| SkipReason::Malformed)?;
-        if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
-            return Err(SkipReason::Use);
-        }
-        if jwk.common.key_operations.is_some_and(|operations| !operations.contains(&KeyOperations::Verify)) {
-            return Err(SkipReason::Use);
-        }
-        match (jwk.algorithm, jwk.common.key_algorithm) {
-            (AlgorithmParameters::RSA(rsa), None | Some(KeyAlgorithm::RS256)) => rs256(&rsa),
-            (AlgorithmParameters::RSA(_), Some(_)) => Err(SkipReason::Algorithm),
-            // `kty` said RSA, so `n` or `e` is missing or no string.
-            _ => Err(SkipReason::Malformed),
+        jwk.is_for_verifying()?;
+        match key_type {
+            "EC" => jwk.p256(id),
+            "OKP" => jwk.ed25519(id),
+            _ => jwk.rsa(id),
         }
     }
 }
 
-fn rs256(rsa: &RSAKeyParameters) -> Result<VerifyingKey, SkipReason> {
-    let n = unsigned(&rsa.n)?;
-    let e = unsigned(&rsa.e)?;
-    let odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
-    if !(2048..=8192).contains(&bits(&n)) || !odd(&n) {
-        return Err(SkipReason::Modulus);
-    }
-    if !(2..=32).contains(&bits(&e)) || !odd(&e) {
-        return Err(SkipReason::Exponent);
-    }
-    RsaPublicKeyComponents { n, e }
-        .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
-        .map(VerifyingKey::Rs256)
-        .map_err(|_| SkipReason::Malformed)
-}
+struct Jwk<'a>(&'a Map<String, Value>);
 
-/// `Base64urlUInt`, RFC 7518 §2. Leading zero octets are not allowed there, yet some libraries write one.
-fn unsigned(text: &str) -> Result<Vec<u8>, SkipReason> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| SkipReason::Malformed)?;
-    Ok(bytes.into_iter().skip_while(|byte| *byte == 0).collect())
+impl<'a> Jwk<'a> {
+    fn text(&self, name: &str) -> Result<Option<&'a str>, SkipReason> {
+        self.0.get(name).map(|value| value.as_str().ok_or(SkipReason::Malformed)).transpose()
+    }
+
+    /// `Base64urlUInt` and its like: RFC 7518 §2.
+    fn bytes(&self, name: &str) -> Result<Vec<u8>, SkipReason> {
+        let text = self.text(name)?.ok_or(SkipReason::Malformed)?;
+        URL_SAFE_NO_PAD.decode(text).map_err(|_| SkipReason::Malformed)
+    }
+
+    /// A number without its leading zero octets. RFC 7518 §2 allows none, yet some libraries write one.
+    fn unsigned(&self, name: &str) -> Result<Vec<u8>, SkipReason> {
+        Ok(self.bytes(name)?.into_iter().skip_while(|byte| *byte == 0).collect())
+    }
+
+    /// Always the full size of the field: RFC 7518 §6.2.1.2.
+    fn coordinate(&self, name: &str) -> Result<[u8; 32], SkipReason> {
+        self.bytes(name)?.try_into().map_err(|_| SkipReason::Point)
+    }
+
+    /// `use` and `key_ops`, RFC 7517 §4.2 and §4.3; absent ones allow everything.
+    fn is_for_verifying(&self) -> Result<(), SkipReason> {
+        if self.text("use")?.is_some_and(|used_for| used_for != "sig") {
+            return Err(SkipReason::Use);
+        }
+        let Some(operations) = self.0.get("key_ops") else { return Ok(()) };
+        let operations = operations.as_array().ok_or(SkipReason::Malformed)?;
+        let repeats = |(at, operation)| operations[..at].contains(operation);
+        if !operations.iter().all(Value::is_string) || operations.iter().enumerate().any(repeats) {
+            return Err(SkipReason::Malformed);
+        }
+        if operations.iter().any(|operation| operation == "verify") { Ok(()) } else { Err(SkipReason::Use) }
+    }
+
+    /// A key belongs to one algorithm (RFC 8725 §3.1): its label, when it has one, says no other.
+    fn is_labelled(&self, algorithm: Algorithm) -> Result<(), SkipReason> {
+        match self.text("alg")? {
+            None => Ok(()),
+            Some(name) if Algorithm::from_name(name) == Some(algorithm) => Ok(()),
+            Some(_) => Err(SkipReason::Algorithm),
+        }
+    }
+
+    fn is_on(&self, curve: &str) -> Result<(), SkipReason> {
+        if self.text("crv")?.ok_or(SkipReason::Malformed)? == curve { Ok(()) } else { Err(SkipReason::Curve) }
+    }
+
+    fn rsa(&self, id: &str) -> Result<VerifyingKey, SkipReason> {
+        self.is_labelled(Algorithm::Rs256)?;
+        let (n, e) = (self.unsigned("n")?, self.unsigned("e")?);
+        let odd = |number: &[u8]| number.last().is_some_and(|byte| byte % 2 == 1);
+        if !(2048..=8192).contains(&bits(&n)) || !odd(&n) {
+            return Err(SkipReason::Modulus);
+        }
+        if !(17..=32).contains(&bits(&e)) || !odd(&e) {
+            return Err(SkipReason::Exponent);
+        }
+        VerifyingKey::rs256(id, &n, &e).ok_or(SkipReason::Malformed)
+    }
+
+    fn p256(&self, id: &str) -> Result<VerifyingKey, SkipReason> {
+        self.is_on("P-256")?;
+        self.is_labelled(Algorithm::Es256)?;
+        VerifyingKey::es256(id, &self.coordinate("x")?, &self.coordinate("y")?).ok_or(SkipReason::Point)
+    }
+
+    fn ed25519(&self, id: &str) -> Result<VerifyingKey, SkipReason> {
+        self.is_on("Ed25519")?;
+        self.is_labelled(Algorithm::EdDsa)?;
+        VerifyingKey::ed25519(id, &self.coordinate("x")?).ok_or(SkipReason::Point)
+    }
 }
 
 fn bits(number: &[u8]) -> usize {

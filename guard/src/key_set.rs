@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::jwk::{MAX_KEY_ID, SkipReason, VerifyingKey};
+use crate::jwk::{MAX_KEY_ID, SkipReason};
+use crate::verifying_key::VerifyingKey;
 
 /// The largest set that is read, in bytes.
 const MAX_SIZE: usize = 256 * 1024;
@@ -40,7 +42,7 @@ pub struct SkippedKey {
 /// The public keys of one issuer. Each `kid` names one key, each key belongs to one algorithm.
 #[derive(Debug, Default)]
 pub struct KeySet {
-    keys: HashMap<String, VerifyingKey>,
+    keys: HashMap<String, Arc<VerifyingKey>>,
     skipped: Vec<SkippedKey>,
 }
 
@@ -52,7 +54,7 @@ impl KeySet {
     /// [`KeySetError`] when the bytes are no JWK Set, or one beyond 100 keys or 256 KiB.
     ///
     /// # Source
-    /// RFC 7517 §5; RFC 7518 §6.3.1.
+    /// RFC 7517 §5; RFC 7518 §6.2.1 and §6.3.1; RFC 8037 §2.
     pub fn from_json(bytes: &[u8]) -> Result<Self, KeySetError> {
         if bytes.len() > MAX_SIZE {
             return Err(KeySetError::TooLarge);
@@ -70,19 +72,24 @@ impl KeySet {
             let kid = member.key_id();
             let usable = member.key().and_then(|key| match kid {
                 None => Err(SkipReason::NoKeyId),
-                Some(kid) if bearers.get(kid) == Some(&1) => Ok((kid.to_owned(), key)),
+                Some(kid) if bearers.get(kid) == Some(&1) => Ok(key),
                 Some(_) => Err(SkipReason::DuplicateKeyId),
             });
             match usable {
-                Ok((kid, key)) => drop(set.keys.insert(kid, key)),
+                Ok(key) => drop(set.keys.insert(key.id().to_owned(), Arc::new(key))),
                 Err(reason) => set.skipped.push(SkippedKey { kid: kid.map(str::to_owned), reason }),
             }
         }
         Ok(set)
     }
 
-    pub(crate) fn key(&self, kid: &str) -> Option<&VerifyingKey> {
+    pub(crate) fn key(&self, kid: &str) -> Option<&Arc<VerifyingKey>> {
         self.keys.get(kid)
+    }
+
+    /// Whether this very key is still published under its name.
+    pub(crate) fn holds(&self, key: &Arc<VerifyingKey>) -> bool {
+        self.key(key.id()).is_some_and(|published| Arc::ptr_eq(published, key) || published.is(key))
     }
 
     /// Whether the set has a usable key of this id.
@@ -134,7 +141,10 @@ impl Member {
         match self {
             Self::NoObject => Err(SkipReason::Malformed),
             Self::RepeatsAName => Err(SkipReason::DuplicateMember),
-            Self::Object(members) => VerifyingKey::from_jwk(members),
+            Self::Object(members) if members.get("kid").is_some_and(|kid| !kid.is_string()) => {
+                Err(SkipReason::Malformed)
+            }
+            Self::Object(members) => VerifyingKey::from_jwk(self.key_id().unwrap_or_default(), members),
         }
     }
 }

@@ -69,15 +69,28 @@ impl KeySource {
         RemoteKeys::new(issuer).map(Self::Remote)
     }
 
-    /// The keys in which `kid` should be looked up, or `None` when there are none to be had. Only remote keys
-    /// may have to wait for anything, and only for a key they do not know.
+    /// The keys in which `kid` should be looked up, if that can be said without waiting: always, but for remote
+    /// keys that do not know it.
     #[cfg_attr(not(feature = "fetch"), expect(unused_variables, reason = "only remote keys depend on it"))]
-    pub(crate) async fn keys_for(&self, kid: &str) -> Option<Arc<KeySet>> {
+    pub(crate) fn at_hand(&self, kid: &str) -> Option<Arc<KeySet>> {
         match self {
             Self::Fixed(keys) => Some(Arc::clone(keys)),
             Self::Shared(keys) => Some(keys.load()),
             #[cfg(feature = "fetch")]
-            Self::Remote(keys) => keys.keys_for(kid).await,
+            Self::Remote(keys) => keys.at_hand(kid),
+        }
+    }
+
+    /// The same, after a fetch if it takes one. `None` when there are no keys to be had.
+    #[cfg_attr(
+        not(feature = "fetch"),
+        expect(clippy::unused_async, reason = "only remote keys are waited for")
+    )]
+    pub(crate) async fn fetched_for(&self, kid: &str) -> Option<Arc<KeySet>> {
+        match self {
+            #[cfg(feature = "fetch")]
+            Self::Remote(keys) => keys.fetched_for(kid).await,
+            _ => self.at_hand(kid),
         }
     }
 }

@@ -2,10 +2,13 @@
 
 #[cfg(feature = "actix")]
 pub mod actix;
+mod algorithm;
 mod authorization;
+mod builder;
 mod challenge;
 mod claims;
 mod clock;
+mod compact_jws;
 mod error;
 mod jose_header;
 mod jwk;
@@ -16,18 +19,24 @@ mod reason;
 mod remote;
 mod scope;
 mod strict_json;
+#[cfg(test)]
+mod vectors;
+mod verdicts;
 mod verifier;
+mod verifying_key;
 
+pub use algorithm::Algorithm;
 pub use authorization::bearer_token;
+pub use builder::VerifierBuilder;
 pub use challenge::{Challenge, Problem};
 pub use claims::{AccessTokenClaims, Audience};
 pub use clock::{Clock, FixedClock, Timestamp};
 pub use error::{ConfigError, Refusal};
-pub use jwk::{Algorithm, SkipReason};
+pub use jwk::SkipReason;
 pub use key_set::{KeySet, KeySetError, SkippedKey};
 pub use key_source::{KeySource, SharedKeys};
 pub use reason::Reason;
 #[cfg(feature = "fetch")]
 pub use remote::RemoteKeys;
 pub use scope::{InvalidScope, Scope, ScopeToken};
-pub use verifier::{Verifier, VerifierBuilder};
+pub use verifier::Verifier;

@@ -39,7 +39,7 @@ pub enum Reason {
     BadSignature,
     /// `malformed-claims`: the claims are not one JSON object.
     MalformedClaims,
-    /// `missing-claim`: a claim RFC 9068 §2.2 requires is absent.
+    /// `missing-claim`: a claim that RFC 9068 §2.2 or the verifier requires is absent.
     MissingClaim,
     /// `invalid-claim`: a claim has the wrong JSON type or a value out of bounds.
     InvalidClaim,

@@ -4,23 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use crate::challenge::DEFAULT_REALM;
+use crate::algorithm::Algorithm;
+use crate::builder::VerifierBuilder;
 use crate::claims::AccessTokenClaims;
 use crate::clock::Clock;
-use crate::error::{ConfigError, Refusal};
-use crate::jose_header::JoseHeader;
-use crate::jwk::Algorithm;
+use crate::compact_jws::{CompactJws, Signature};
+#[cfg(feature = "fetch")]
+use crate::error::ConfigError;
+use crate::error::Refusal;
+use crate::key_set::KeySet;
 use crate::key_source::KeySource;
 use crate::reason::Reason;
-
-/// The longest token that is looked at, in bytes.
-const MAX_TOKEN: usize = 8 * 1024;
-const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
-const MAX_LEEWAY: Duration = Duration::from_secs(60);
-const DEFAULT_LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::verdicts::Verdicts;
 
 type OwnCheck = Box<dyn Fn(&AccessTokenClaims) -> bool + Send + Sync>;
 
@@ -28,16 +23,18 @@ type OwnCheck = Box<dyn Fn(&AccessTokenClaims) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub struct Verifier(Arc<Rules>);
 
-struct Rules {
-    issuer: String,
-    audiences: Vec<String>,
-    algorithms: Vec<Algorithm>,
-    keys: KeySource,
-    leeway: Duration,
-    longest_life: Duration,
-    realm: Arc<str>,
-    clock: Clock,
-    checks: Vec<(&'static str, OwnCheck)>,
+pub(crate) struct Rules {
+    pub(crate) issuer: String,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) keys: KeySource,
+    pub(crate) required: Vec<String>,
+    pub(crate) leeway: Duration,
+    pub(crate) longest_life: Duration,
+    pub(crate) realm: Arc<str>,
+    pub(crate) clock: Clock,
+    pub(crate) checks: Vec<(&'static str, OwnCheck)>,
+    pub(crate) verdicts: Verdicts,
 }
 
 impl Verifier {
@@ -47,17 +44,7 @@ impl Verifier {
         audience: impl Into<String>,
         keys: KeySource,
     ) -> VerifierBuilder {
-        VerifierBuilder(Rules {
-            issuer: issuer.into(),
-            audiences: vec![audience.into()],
-            algorithms: vec![Algorithm::Rs256],
-            keys,
-            leeway: DEFAULT_LEEWAY,
-            longest_life: DEFAULT_LONGEST_LIFE,
-            realm: Arc::from(DEFAULT_REALM),
-            clock: Clock::System,
-            checks: Vec::new(),
-        })
+        VerifierBuilder::new(issuer.into(), audience.into(), keys)
     }
 
     /// A verifier that needs nothing but the issuer's URL: the keys are fetched from it, and the audience is the
@@ -68,6 +55,10 @@ impl Verifier {
     #[cfg(feature = "fetch")]
     pub fn for_issuer(issuer: &str) -> Result<Self, ConfigError> {
         Self::builder(issuer, issuer, KeySource::remote(issuer)?).build()
+    }
+
+    pub(crate) fn of(rules: Rules) -> Self {
+        Self(Arc::new(rules))
     }
 
     /// The issuer whose tokens are accepted.
@@ -90,36 +81,76 @@ impl Verifier {
     /// # Source
     /// RFC 9068 §4, RFC 8725 §3.
     pub async fn verify(&self, token: &str) -> Result<Arc<AccessTokenClaims>, Refusal> {
-        let outcome = self.0.verify(token).await;
-        outcome.map(Arc::new).map_err(|refusal| refusal.in_realm(&self.0.realm).logged())
+        match self.verify_at_once(token) {
+            Some(outcome) => outcome,
+            None => self.0.verify_after_fetch(token).await.map_err(|refusal| self.refused(refusal)),
+        }
+    }
+
+    /// The same without waiting; `None` when keys must be fetched first.
+    pub(crate) fn verify_at_once(&self, token: &str) -> Option<Result<Arc<AccessTokenClaims>, Refusal>> {
+        self.0.verify_at_once(token).map_err(|refusal| self.refused(refusal)).transpose()
+    }
+
+    fn refused(&self, refusal: Refusal) -> Refusal {
+        refusal.in_realm(&self.0.realm).logged()
     }
 }
 
 impl Rules {
-    async fn verify(&self, token: &str) -> Result<AccessTokenClaims, Refusal> {
+    fn verify_at_once(&self, token: &str) -> Result<Option<Arc<AccessTokenClaims>>, Refusal> {
         let jws = CompactJws::split(token).map_err(Refusal::new)?;
-        let header = JoseHeader::from_json(&decode(jws.header)?).map_err(Refusal::new)?;
-        if !self.algorithms.contains(&header.algorithm) {
-            return Err(Refusal::new(Reason::WrongAlgorithm));
+        if let Some(claims) = self.recall(token) {
+            return self.judge(&claims).map(|()| Some(claims));
         }
-        let signature = decode(jws.signature)?;
-        let keys = self.keys.keys_for(&header.key_id).await;
+        let signature = self.signature(&jws).map_err(Refusal::new)?;
+        match self.keys.at_hand(signature.key_id()) {
+            Some(keys) => self.prove(token, &jws, &signature, &keys).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn verify_after_fetch(&self, token: &str) -> Result<Arc<AccessTokenClaims>, Refusal> {
+        let jws = CompactJws::split(token).map_err(Refusal::new)?;
+        let signature = self.signature(&jws).map_err(Refusal::new)?;
+        let keys = self.keys.fetched_for(signature.key_id()).await;
         let keys = keys.ok_or_else(|| Refusal::new(Reason::KeysUnavailable))?;
-        let Some(key) = keys.key(&header.key_id) else {
-            return Err(Refusal::about(Reason::UnknownKey, header.key_id));
-        };
-        if key.algorithm() != header.algorithm {
-            return Err(Refusal::new(Reason::WrongAlgorithm));
+        self.prove(token, &jws, &signature, &keys)
+    }
+
+    /// The claims of a token that was proven before by a key that is still published. Whether they are good now is
+    /// for [`Rules::judge`] to say.
+    fn recall(&self, token: &str) -> Option<Arc<AccessTokenClaims>> {
+        let hash = self.verdicts.hash(token)?;
+        let verdict = self.verdicts.find(&hash)?;
+        let published = self.keys.at_hand(verdict.key.id()).is_some_and(|keys| keys.holds(&verdict.key));
+        if !published {
+            self.verdicts.forget(&hash);
         }
-        if !key.verifies(jws.signed.as_bytes(), &signature) {
-            return Err(Refusal::new(Reason::BadSignature));
-        }
-        let claims = AccessTokenClaims::from_json(&decode(jws.claims)?)?;
+        published.then_some(verdict.claims)
+    }
+
+    fn signature<'t>(&self, jws: &CompactJws<'t>) -> Result<Signature<'t>, Reason> {
+        let header = jws.header()?;
+        header.is_access_token()?;
+        jws.signature(&header, &self.algorithms)
+    }
+
+    fn prove(
+        &self,
+        token: &str,
+        jws: &CompactJws<'_>,
+        signature: &Signature<'_>,
+        keys: &KeySet,
+    ) -> Result<Arc<AccessTokenClaims>, Refusal> {
+        let key = signature.proven_by(keys)?;
+        let claims = Arc::new(AccessTokenClaims::from_json(&jws.payload().map_err(Refusal::new)?)?);
         self.judge(&claims)?;
+        self.verdicts.keep(token, &claims, key);
         Ok(claims)
     }
 
-    /// The checks of the claims. `exp` comes last of the standard ones: only a token that is right in everything
+    /// The checks of the claims, made anew on every request. `exp` comes last of the standard ones: only a token that is right in everything
     /// else may be told that it has expired.
     fn judge(&self, claims: &AccessTokenClaims) -> Result<(), Refusal> {
         if claims.iss != self.issuer {
@@ -130,6 +161,9 @@ impl Rules {
         }
         if claims.own.contains_key("cnf") {
             return Err(Refusal::new(Reason::BoundToken));
+        }
+        if let Some(name) = self.required.iter().find(|name| !claims.has(name)) {
+            return Err(Refusal::about(Reason::MissingClaim, name.clone()));
         }
         let now = self.clock.now();
         let soon = now.plus(self.leeway);
@@ -155,124 +189,11 @@ impl Rules {
     }
 }
 
-/// The three parts of a JWS in compact form, still encoded (RFC 7515 §7.1).
-struct CompactJws<'a> {
-    header: &'a str,
-    claims: &'a str,
-    signature: &'a str,
-    /// What the signature covers: header, dot, claims.
-    signed: &'a str,
-}
-
-impl<'a> CompactJws<'a> {
-    fn split(token: &'a str) -> Result<Self, Reason> {
-        if token.len() > MAX_TOKEN {
-            return Err(Reason::TokenTooLong);
-        }
-        let split = token.rsplit_once('.').and_then(|(signed, signature)| {
-            let (header, claims) = signed.split_once('.')?;
-            Some(Self { header, claims, signature, signed })
-        });
-        // A fourth part would leave a dot in the middle one.
-        split
-            .filter(|jws| !jws.header.is_empty() && !jws.claims.is_empty() && !jws.signature.is_empty())
-            .filter(|jws| !jws.claims.contains('.'))
-            .ok_or(Reason::NotACompactJws)
-    }
-}
-
-/// Base64url without padding; unused bits of the last character must be zero, so that a token has one spelling.
-fn decode(part: &str) -> Result<Vec<u8>, Refusal> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Refusal::new(Reason::NotACompactJws))
-}
-
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Verifier")
             .field("issuer", &self.0.issuer)
             .field("audiences", &self.0.audiences)
             .finish_non_exhaustive()
-    }
-}
-
-/// A [`Verifier`] in the making.
-#[must_use = "nothing is checked until `build` made a verifier"]
-pub struct VerifierBuilder(Rules);
-
-impl VerifierBuilder {
-    /// Accepts tokens for this audience too.
-    pub fn audience(mut self, audience: impl Into<String>) -> Self {
-        self.0.audiences.push(audience.into());
-        self
-    }
-
-    /// Accepts these algorithms only. Default: all this crate knows.
-    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        self.0.algorithms = algorithms.into_iter().collect();
-        self
-    }
-
-    /// How far the issuer's clock and ours may differ, in whole seconds. Default 30 s, at most 60 s.
-    pub const fn leeway(mut self, leeway: Duration) -> Self {
-        self.0.leeway = leeway;
-        self
-    }
-
-    /// The longest time from `iat` to `exp` that is accepted, in whole seconds. Default 24 hours.
-    pub const fn longest_life(mut self, life: Duration) -> Self {
-        self.0.longest_life = life;
-        self
-    }
-
-    /// The `realm` of the challenges. Default `api`.
-    pub fn realm(mut self, realm: &str) -> Self {
-        self.0.realm = Arc::from(realm);
-        self
-    }
-
-    /// Where the time comes from. Default: the machine's clock.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.0.clock = clock;
-        self
-    }
-
-    /// Adds a check of your own. It runs on every request, after all others passed; `false` refuses the token.
-    /// `name` is for the log.
-    pub fn check(
-        mut self,
-        name: &'static str,
-        check: impl Fn(&AccessTokenClaims) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.0.checks.push((name, Box::new(check)));
-        self
-    }
-
-    /// Makes the verifier.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when the issuer or an audience is empty, no algorithm is left, the leeway passes a minute,
-    /// or remote keys belong to another issuer.
-    pub fn build(self) -> Result<Verifier, ConfigError> {
-        let rules = self.0;
-        if rules.issuer.is_empty() {
-            return Err(ConfigError::EmptyIssuer);
-        }
-        if rules.audiences.iter().any(String::is_empty) {
-            return Err(ConfigError::EmptyAudience);
-        }
-        if rules.algorithms.is_empty() {
-            return Err(ConfigError::NoAlgorithm);
-        }
-        if rules.leeway > MAX_LEEWAY {
-            return Err(ConfigError::LeewayTooLong(rules.leeway));
-        }
-        #[cfg(feature = "fetch")]
-        if let KeySource::Remote(keys) = &rules.keys
-            && keys.issuer() != rules.issuer
-        {
-            let keys = keys.issuer().to_owned();
-            return Err(ConfigError::KeysOfAnotherIssuer { keys, tokens: rules.issuer });
-        }
-        Ok(Verifier(Arc::new(rules)))
     }
 }

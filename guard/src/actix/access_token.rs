@@ -1,9 +1,7 @@
 //! The extractors.
 
 use std::any::TypeId;
-use std::future::Future;
 use std::ops::Deref;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::dev::Payload;
@@ -13,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::RequestId;
+use super::extraction::Extraction;
 use crate::authorization::bearer_token;
 use crate::claims::AccessTokenClaims;
 use crate::error::Refusal;
@@ -92,65 +91,92 @@ impl<T> MaybeAccessToken<T> {
 
 impl<T: DeserializeOwned + 'static> FromRequest for AccessToken<T> {
     type Error = Refusal;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Refusal>>>>;
+    type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move {
-            let context = Context::of(&request)?;
-            context.required(context.token(&request).await?)
-        })
+        extract(request, |guard, token| token.ok_or_else(|| guard.refuse(Refusal::new(Reason::NoToken))))
     }
 }
 
 impl<T: DeserializeOwned + 'static> FromRequest for MaybeAccessToken<T> {
     type Error = Refusal;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, Refusal>>>>;
+    type Future = Extraction<Self>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        Box::pin(async move { Context::of(&request)?.token(&request).await.map(Self) })
+        extract(request, |_, token| Ok(Self(token)))
+    }
+}
+
+fn extract<T, O>(
+    request: &HttpRequest,
+    finish: fn(&Guard<'_>, Option<AccessToken<T>>) -> Result<O, Refusal>,
+) -> Extraction<O>
+where
+    T: DeserializeOwned + 'static,
+    O: 'static,
+{
+    let at_once = Guard::of(request)
+        .and_then(|guard| guard.token_at_once(request)?.map(|token| finish(&guard, token)).transpose());
+    match at_once.transpose() {
+        Some(outcome) => Extraction::done(outcome),
+        None => {
+            let request = request.clone();
+            Extraction::waiting(async move {
+                let guard = Guard::of(&request)?;
+                finish(&guard, guard.token(&request).await?)
+            })
+        }
     }
 }
 
 /// What an extraction knows before it looks at the token.
-struct Context {
-    verifier: Verifier,
+struct Guard<'r> {
+    verifier: &'r Verifier,
     instance: Option<Arc<str>>,
 }
 
-impl Context {
-    fn of(request: &HttpRequest) -> Result<Self, Refusal> {
-        let instance = request.extensions().get::<RequestId>().map(|id| Arc::from(id.0.as_str()));
+impl<'r> Guard<'r> {
+    fn of(request: &'r HttpRequest) -> Result<Self, Refusal> {
+        let instance = request.extensions().get::<RequestId>().map(|id| Arc::clone(&id.0));
         let plain = request.app_data::<Verifier>();
         match plain.or_else(|| request.app_data::<web::Data<Verifier>>().map(|shared| shared.get_ref())) {
-            Some(verifier) => Ok(Self { verifier: verifier.clone(), instance }),
+            Some(verifier) => Ok(Self { verifier, instance }),
             None => Err(Refusal::new(Reason::NoVerifier).at_instance(instance).logged()),
         }
     }
 
-    /// The token of the request; `None` when no `Authorization` header was sent.
+    /// The token of the request, or `Some(None)` when no `Authorization` header was sent. `None`: keys must be
+    /// fetched first.
+    fn token_at_once<T>(&self, request: &HttpRequest) -> Result<Option<Option<AccessToken<T>>>, Refusal>
+    where
+        T: DeserializeOwned + 'static,
+    {
+        let Some(token) = self.sent_token(request)? else { return Ok(Some(None)) };
+        let Some(outcome) = self.verifier.verify_at_once(token) else { return Ok(None) };
+        self.accept(outcome).map(|token| Some(Some(token)))
+    }
+
     async fn token<T>(&self, request: &HttpRequest) -> Result<Option<AccessToken<T>>, Refusal>
     where
         T: DeserializeOwned + 'static,
     {
-        let headers = request.headers().get_all(AUTHORIZATION).map(|value| value.as_bytes());
-        let Some(token) = bearer_token(headers).map_err(|refusal| self.refuse(refusal))? else {
-            return Ok(None);
-        };
-        let claims = self.verifier.verify(token).await;
-        let claims = claims.map_err(|refusal| refusal.at_instance(self.instance.clone()))?;
-        let own = own_claims(&claims).map_err(|refusal| self.refuse(refusal))?;
-        Ok(Some(AccessToken {
-            claims,
-            own,
-            realm: Arc::clone(self.verifier.realm()),
-            instance: self.instance.clone(),
-        }))
+        let Some(token) = self.sent_token(request)? else { return Ok(None) };
+        self.accept(self.verifier.verify(token).await).map(Some)
     }
 
-    fn required<T>(&self, token: Option<AccessToken<T>>) -> Result<AccessToken<T>, Refusal> {
-        token.ok_or_else(|| self.refuse(Refusal::new(Reason::NoToken)))
+    fn sent_token<'t>(&self, request: &'t HttpRequest) -> Result<Option<&'t str>, Refusal> {
+        let headers = request.headers().get_all(AUTHORIZATION).map(|value| value.as_bytes());
+        bearer_token(headers).map_err(|refusal| self.refuse(refusal))
+    }
+
+    fn accept<T: DeserializeOwned + 'static>(
+        &self,
+        outcome: Result<Arc<AccessTokenClaims>, Refusal>,
+    ) -> Result<AccessToken<T>, Refusal> {
+        let claims = outcome.map_err(|refusal| refusal.at_instance(self.instance.clone()))?;
+        let own = own_claims(&claims).map_err(|refusal| self.refuse(refusal))?;
+        let realm = Arc::clone(self.verifier.realm());
+        Ok(AccessToken { claims, own, realm, instance: self.instance.clone() })
     }
 
     fn refuse(&self, refusal: Refusal) -> Refusal {

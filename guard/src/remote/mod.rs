@@ -82,14 +82,20 @@ impl RemoteKeys {
         self.0.current.load().as_ref().map(|loaded| Arc::clone(&loaded.keys))
     }
 
-    pub(crate) async fn keys_for(&self, kid: &str) -> Option<Arc<KeySet>> {
-        if let Some(loaded) = &*self.0.current.load()
-            && loaded.keys.contains(kid)
-        {
-            if is_stale(loaded.at, Instant::now()) {
-                self.fetch_if_due();
-            }
-            return Some(Arc::clone(&loaded.keys));
+    /// The keys, if they have this one. A set that has grown old is fetched anew in the background.
+    pub(crate) fn at_hand(&self, kid: &str) -> Option<Arc<KeySet>> {
+        let current = self.0.current.load();
+        let loaded = current.as_ref().filter(|loaded| loaded.keys.contains(kid))?;
+        if is_stale(loaded.at, Instant::now()) {
+            self.fetch_if_due();
+        }
+        Some(Arc::clone(&loaded.keys))
+    }
+
+    /// The keys, after a fetch if they lack this one and a fetch is due or under way.
+    pub(crate) async fn fetched_for(&self, kid: &str) -> Option<Arc<KeySet>> {
+        if let Some(keys) = self.at_hand(kid) {
+            return Some(keys);
         }
         if let Some(mut finished) = self.fetch_if_due() {
             // An error would mean that the sender is gone, which `self` holds.

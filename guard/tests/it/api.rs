@@ -77,7 +77,7 @@ pub(crate) async fn answer_without_verifier(request: TestRequest) -> Answer {
 pub(crate) async fn answer_with_request_id(verifier: &Verifier, id: &str, request: TestRequest) -> Answer {
     let service = init_service(App::new().app_data(web::Data::new(verifier.clone())).configure(routes)).await;
     let request = request.to_request();
-    request.extensions_mut().insert(RequestId(id.to_owned()));
+    request.extensions_mut().insert(RequestId(id.into()));
     read_answer(call_service(&service, request).await).await
 }
 

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use signet_guard::Reason;
 
 use crate::forge::{
-    ISSUER, accepted, b64, claims, foreign_key, good, header, jwk, key, refused, sign, with_header,
-    with_header_members,
+    ISSUER, accepted, b64, claims, foreign_key, good, header, jwk, key, refused, sign, with_claims_text,
+    with_header, with_header_members,
 };
 
 #[test]
@@ -159,7 +159,6 @@ fn a096_only_three_parts_of_plain_base64url_are_a_token() {
         format!("{header}.{claims}"),
         format!("{header}.{claims}."),
         format!(".{claims}.{signature}"),
-        format!("{header}..{signature}"),
         format!("{token}."),
         format!(".{token}"),
         format!("{token}.{signature}"),
@@ -178,6 +177,8 @@ fn a096_only_three_parts_of_plain_base64url_are_a_token() {
     ] {
         refused(&broken, Reason::NotACompactJws);
     }
+    refused(&format!("{header}..{signature}"), Reason::BadSignature);
+    refused(&with_claims_text(""), Reason::MalformedClaims);
     accepted(&token);
 }
 

@@ -44,7 +44,7 @@ pub async fn observe(
         request.id = %id,
         client.address = request.peer_addr().map(|address| tracing::field::display(address.ip())),
     );
-    request.extensions_mut().insert(RequestId(format!("urn:uuid:{id}")));
+    request.extensions_mut().insert(RequestId(format!("urn:uuid:{id}").into()));
     let method = shown(request.method());
 
     let target = request
