@@ -72,6 +72,13 @@ impl Clock {
         }
     }
 
+    /// Puts a fixed clock to `now`, which may lie in its past. The machine's clock is not ours to set: nothing happens.
+    pub fn set(&self, now: Timestamp) {
+        if let Self::Fixed(hands) = self {
+            hands.0.store(now.0, Ordering::Relaxed);
+        }
+    }
+
     /// Moves a fixed clock forward by whole seconds. The machine's clock is not ours to move: nothing happens.
     pub fn advance(&self, span: Duration) {
         if let Self::Fixed(hands) = self {

@@ -67,8 +67,50 @@ impl Verdicts {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.0.as_ref().map_or(0, Cache::len)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    fn keep(verdicts: &Verdicts, token: &str) {
+        let claims = br#"{"iss":"i","sub":"s","aud":"a","exp":2,"iat":1,"jti":"j","client_id":"c"}"#;
+        let claims = Arc::new(AccessTokenClaims::from_json(claims).unwrap());
+        let key = Arc::new(VerifyingKey::ed25519("k", &[7; 32]).unwrap());
+        verdicts.keep(token, &claims, &key);
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_and_longer_tokens_take_more() {
+        for (length, at_most) in [(10, 1000), (1024, 1000), (1025, 500), (8192, 125)] {
+            let verdicts = Verdicts::with_room_for(1000);
+            for number in 0..3000 {
+                keep(&verdicts, &format!("{number:0length$}"));
+            }
+            assert!(verdicts.len() <= at_most, "{} of {length} bytes", verdicts.len());
+            assert!(verdicts.len() > at_most / 2, "{} of {length} bytes", verdicts.len());
+        }
+    }
+
+    #[test]
+    fn no_room_keeps_nothing() {
+        let verdicts = Verdicts::with_room_for(0);
+        keep(&verdicts, "token");
+        assert!(verdicts.hash("token").is_none() && verdicts.len() == 0);
+    }
+
+    #[test]
+    fn what_is_kept_is_found_under_its_whole_text_and_can_be_forgotten() {
+        let verdicts = Verdicts::with_room_for(10);
+        let find = |token: &str| verdicts.find(&verdicts.hash(token).unwrap());
+        keep(&verdicts, "a.b.c");
+        assert_eq!(find("a.b.c").unwrap().claims.sub, "s");
+        assert!(find("a.b.d").is_none() && find("a.b").is_none() && find("").is_none());
+        verdicts.forget(&verdicts.hash("a.b.c").unwrap());
+        assert!(find("a.b.c").is_none());
     }
 }

@@ -66,6 +66,11 @@ impl Verifier {
         &self.0.issuer
     }
 
+    /// How many proven tokens are remembered at the moment, for a gauge. See [`VerifierBuilder::verdict_cache`].
+    pub fn remembered(&self) -> usize {
+        self.0.verdicts.len()
+    }
+
     #[cfg(feature = "actix")]
     pub(crate) fn realm(&self) -> &Arc<str> {
         &self.0.realm

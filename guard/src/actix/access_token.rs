@@ -109,64 +109,48 @@ impl<T: DeserializeOwned + 'static> FromRequest for MaybeAccessToken<T> {
 
 fn extract<T, O>(
     request: &HttpRequest,
-    finish: fn(&Guard<'_>, Option<AccessToken<T>>) -> Result<O, Refusal>,
+    finish: fn(&Guard, Option<AccessToken<T>>) -> Result<O, Refusal>,
 ) -> Extraction<O>
 where
     T: DeserializeOwned + 'static,
     O: 'static,
 {
-    let at_once = Guard::of(request)
-        .and_then(|guard| guard.token_at_once(request)?.map(|token| finish(&guard, token)).transpose());
-    match at_once.transpose() {
-        Some(outcome) => Extraction::done(outcome),
-        None => {
-            let request = request.clone();
-            Extraction::waiting(async move {
-                let guard = Guard::of(&request)?;
-                finish(&guard, guard.token(&request).await?)
-            })
-        }
-    }
+    let guard = match Guard::of(request) {
+        Ok(guard) => guard,
+        Err(refusal) => return Extraction::done(Err(refusal)),
+    };
+    let headers = request.headers().get_all(AUTHORIZATION).map(|value| value.as_bytes());
+    let outcome = match bearer_token(headers) {
+        Err(refusal) => Err(guard.refuse(refusal)),
+        Ok(None) => finish(&guard, None),
+        Ok(Some(token)) => match guard.verifier.verify_at_once(token) {
+            Some(outcome) => guard.accept(outcome).and_then(|token| finish(&guard, Some(token))),
+            None => {
+                let token = token.to_owned();
+                return Extraction::waiting(async move {
+                    let outcome = guard.verifier.verify(&token).await;
+                    finish(&guard, Some(guard.accept(outcome)?))
+                });
+            }
+        },
+    };
+    Extraction::done(outcome)
 }
 
 /// What an extraction knows before it looks at the token.
-struct Guard<'r> {
-    verifier: &'r Verifier,
+struct Guard {
+    verifier: Verifier,
     instance: Option<Arc<str>>,
 }
 
-impl<'r> Guard<'r> {
-    fn of(request: &'r HttpRequest) -> Result<Self, Refusal> {
+impl Guard {
+    fn of(request: &HttpRequest) -> Result<Self, Refusal> {
         let instance = request.extensions().get::<RequestId>().map(|id| Arc::clone(&id.0));
         let plain = request.app_data::<Verifier>();
         match plain.or_else(|| request.app_data::<web::Data<Verifier>>().map(|shared| shared.get_ref())) {
-            Some(verifier) => Ok(Self { verifier, instance }),
+            Some(verifier) => Ok(Self { verifier: verifier.clone(), instance }),
             None => Err(Refusal::new(Reason::NoVerifier).at_instance(instance).logged()),
         }
-    }
-
-    /// The token of the request, or `Some(None)` when no `Authorization` header was sent. `None`: keys must be
-    /// fetched first.
-    fn token_at_once<T>(&self, request: &HttpRequest) -> Result<Option<Option<AccessToken<T>>>, Refusal>
-    where
-        T: DeserializeOwned + 'static,
-    {
-        let Some(token) = self.sent_token(request)? else { return Ok(Some(None)) };
-        let Some(outcome) = self.verifier.verify_at_once(token) else { return Ok(None) };
-        self.accept(outcome).map(|token| Some(Some(token)))
-    }
-
-    async fn token<T>(&self, request: &HttpRequest) -> Result<Option<AccessToken<T>>, Refusal>
-    where
-        T: DeserializeOwned + 'static,
-    {
-        let Some(token) = self.sent_token(request)? else { return Ok(None) };
-        self.accept(self.verifier.verify(token).await).map(Some)
-    }
-
-    fn sent_token<'t>(&self, request: &'t HttpRequest) -> Result<Option<&'t str>, Refusal> {
-        let headers = request.headers().get_all(AUTHORIZATION).map(|value| value.as_bytes());
-        bearer_token(headers).map_err(|refusal| self.refuse(refusal))
     }
 
     fn accept<T: DeserializeOwned + 'static>(

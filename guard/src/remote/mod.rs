@@ -170,3 +170,39 @@ impl fmt::Debug for RemoteKeys {
         f.debug_struct("RemoteKeys").field("issuer", &self.issuer()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use super::*;
+
+    const KEYS: &[u8] = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1",
+        "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+    /// Keys of an issuer that does not answer, fetched so long ago.
+    fn fetched(ago: Duration) -> RemoteKeys {
+        let remote = RemoteKeys::new("http://127.0.0.1:9").unwrap();
+        let at = Instant::now().checked_sub(ago).unwrap();
+        let keys = Arc::new(KeySet::from_json(KEYS).unwrap());
+        remote.0.current.store(Some(Arc::new(Loaded { keys, at })));
+        remote
+    }
+
+    #[test]
+    fn a_known_key_of_an_old_set_is_at_hand_while_the_set_is_fetched_anew() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _inside = runtime.enter();
+        for (ago, kid, at_hand, fetches) in [
+            (0, "k1", true, false),
+            (299, "k1", true, false),
+            (301, "k1", true, true),
+            (301, "k2", false, false),
+        ] {
+            let remote = fetched(Duration::from_secs(ago));
+            let finished = remote.0.finished.subscribe();
+            assert_eq!(remote.at_hand(kid).is_some(), at_hand, "{kid} after {ago} s");
+            let started = remote.0.schedule().is_running() || finished.has_changed().unwrap();
+            assert_eq!(started, fetches, "{kid} after {ago} s");
+        }
+    }
+}

@@ -7,7 +7,9 @@ use std::task::{Context, Poll, Waker};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -30,6 +32,44 @@ pub(crate) fn key() -> &'static RsaKeyPair {
 pub(crate) fn foreign_key() -> &'static RsaKeyPair {
     static KEY: OnceLock<RsaKeyPair> = OnceLock::new();
     KEY.get_or_init(|| RsaKeyPair::generate(KeySize::Rsa2048).unwrap())
+}
+
+/// A key on a curve.
+pub(crate) enum CurveKey {
+    P256(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+}
+
+pub(crate) fn p256_key() -> &'static CurveKey {
+    static KEY: OnceLock<CurveKey> = OnceLock::new();
+    KEY.get_or_init(|| CurveKey::P256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap()))
+}
+
+pub(crate) fn ed25519_key() -> &'static CurveKey {
+    static KEY: OnceLock<CurveKey> = OnceLock::new();
+    KEY.get_or_init(|| CurveKey::Ed25519(Ed25519KeyPair::generate().unwrap()))
+}
+
+impl CurveKey {
+    pub(crate) fn jwk(&self, kid: &str) -> Value {
+        match self {
+            Self::P256(pair) => {
+                let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+                json!({ "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": kid, "x": b64(x), "y": b64(y) })
+            }
+            Self::Ed25519(pair) => {
+                let x = b64(pair.public_key());
+                json!({ "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": kid, "x": x })
+            }
+        }
+    }
+
+    pub(crate) fn signature(&self, message: &[u8]) -> Vec<u8> {
+        match self {
+            Self::P256(pair) => pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
+            Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
+        }
+    }
 }
 
 pub(crate) fn b64(bytes: impl AsRef<[u8]>) -> String {

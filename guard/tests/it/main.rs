@@ -1,7 +1,9 @@
 //! The guard from outside: forged, broken and good tokens against a verifier, and against an API behind it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod algorithms;
 mod api;
+mod cache;
 mod claims;
 mod forge;
 mod header;

@@ -57,6 +57,26 @@ async fn the_realm_is_the_verifiers() {
 }
 
 #[test]
+fn a_required_claim_is_there_or_the_token_is_refused() {
+    let demand = |name: &str| builder().require_claim(name).build().unwrap();
+    for (name, value) in [("tenant", json!("t1")), ("tenant", json!(false)), ("auth_time", json!(NOW - 60))] {
+        assert!(verify_with(&demand(name), &with_claims(json!({ name: value }))).is_ok(), "{name}");
+        let refusal = verify_with(&demand(name), &good()).unwrap_err();
+        assert_eq!((refusal.reason(), refusal.subject()), (Reason::MissingClaim, Some(name)));
+    }
+    for name in ["iss", "jti", "scope", "roles"] {
+        assert!(verify_with(&demand(name), &good()).is_ok(), "{name}");
+    }
+    for (name, nothing) in [("tenant", Value::Null), ("scope", json!("")), ("roles", json!([]))] {
+        let token = with_claims(json!({ name: nothing }));
+        assert_eq!(verify_with(&demand(name), &token).unwrap_err().reason(), Reason::MissingClaim, "{name}");
+    }
+    // Only who holds a token that is right in all else is told that it expired.
+    let expired = with_claims(json!({ "iat": NOW - 100, "exp": NOW - 50 }));
+    assert_eq!(verify_with(&demand("tenant"), &expired).unwrap_err().reason(), Reason::MissingClaim);
+}
+
+#[test]
 fn scopes_and_roles_are_checked_on_bare_claims_too() {
     let claims = verify_with(&verifier(), &good()).unwrap();
     assert!(claims.require_scope("read").is_ok());
@@ -77,6 +97,7 @@ fn a_wrong_set_up_is_found_when_the_verifier_is_built() {
     assert_eq!(build("", AUDIENCE), ConfigError::EmptyIssuer);
     assert_eq!(build(ISSUER, ""), ConfigError::EmptyAudience);
     assert_eq!(builder().audience("").build().unwrap_err(), ConfigError::EmptyAudience);
+    assert_eq!(builder().require_claim("").build().unwrap_err(), ConfigError::EmptyClaim);
     assert_eq!(builder().algorithms([]).build().unwrap_err(), ConfigError::NoAlgorithm);
     assert!(builder().algorithms([Algorithm::Rs256]).build().is_ok());
     let remote = KeySource::remote("https://other.example.com").unwrap();
