@@ -71,14 +71,14 @@ impl VerifierBuilder {
     }
 
     /// How many proven tokens are remembered, so that a token that comes again costs no signature check. Default
-    /// 10,000; 0 remembers none. A token longer than 1 KiB counts as several; past the limit the least used go.
+    /// 10,000; 0 remembers none. Past the limit the least used go.
     ///
     /// What is remembered is the SHA-256 of the token and its claims, never the token. All that can change is looked
     /// at on every request nevertheless: the key must still be published, the times must fit, and your own checks
     /// run. Verifiers do not share what they remember; clones of one do.
     ///
-    /// An entry takes about 2 KiB with the claims of an ordinary token. An issuer that signs the most wasteful claims
-    /// possible can drive that to about 40 KiB.
+    /// An entry stands for 2 KiB of memory at most, and claims that take more count as several: the default is
+    /// bounded by about 25 MiB, whatever the issuer signs.
     pub fn verdict_cache(mut self, entries: usize) -> Self {
         self.0.verdicts = Verdicts::with_room_for(entries);
         self

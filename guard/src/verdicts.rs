@@ -5,12 +5,13 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use serde_json::Value;
 
 use crate::claims::AccessTokenClaims;
 use crate::verifying_key::VerifyingKey;
 
-/// How much of a token counts as one entry, in bytes. Most tokens are shorter.
-const ENTRY: usize = 1024;
+/// How much memory counts as one entry, in bytes. The claims of an ordinary token take about half of it.
+const ENTRY: usize = 2048;
 
 /// The SHA-256 of a whole token, signature included. The token itself is not kept.
 pub(crate) type TokenHash = [u8; 32];
@@ -37,7 +38,7 @@ impl Weighter<TokenHash, Verdict> for ByLength {
 }
 
 impl Verdicts {
-    /// Room for so many tokens of up to 1 KiB; a longer one takes the room of several. 0 keeps none.
+    /// Room for so many tokens with claims of an ordinary size; larger ones take the room of several. 0 keeps none.
     pub(crate) fn with_room_for(entries: usize) -> Self {
         let cache = || Cache::with_weighter(entries, entries as u64, ByLength);
         Self((entries > 0).then(cache))
@@ -56,7 +57,7 @@ impl Verdicts {
     /// Keeps what `key` proved.
     pub(crate) fn keep(&self, token: &str, claims: &Arc<AccessTokenClaims>, key: &Arc<VerifyingKey>) {
         if let (Some(cache), Some(hash)) = (&self.0, self.hash(token)) {
-            let entries = u32::try_from(token.len().div_ceil(ENTRY)).unwrap_or(u32::MAX);
+            let entries = u32::try_from(size(claims).div_ceil(ENTRY)).unwrap_or(u32::MAX);
             cache.insert(hash, Verdict { claims: Arc::clone(claims), key: Arc::clone(key), entries });
         }
     }
@@ -72,34 +73,81 @@ impl Verdicts {
     }
 }
 
+/// About how many bytes of memory these claims take, rather too many than too few: a few characters of JSON can
+/// become a thousand bytes, and the bound must hold for them too.
+fn size(claims: &AccessTokenClaims) -> usize {
+    const FIXED: usize = 768;
+    let names = [&claims.iss, &claims.sub, &claims.jti, &claims.client_id];
+    FIXED
+        + names.iter().map(|text| text.len()).sum::<usize>()
+        + claims.aud.iter().chain(claims.roles.iter().map(String::as_str)).map(size_of_text).sum::<usize>()
+        + claims.scope.iter().map(|word| size_of_text(word.as_str())).sum::<usize>()
+        + claims.own.iter().map(|(name, value)| size_of_member(name, value)).sum::<usize>()
+}
+
+/// Text on the heap, and the value or `String` that points to it.
+const fn size_of_text(text: &str) -> usize {
+    text.len() + 48
+}
+
+fn size_of_member(name: &str, value: &Value) -> usize {
+    // A node of a map is as large as eleven members, and may hold half as many.
+    2 * size_of_text(name) + size_of_value(value)
+}
+
+fn size_of_value(value: &Value) -> usize {
+    const VALUE: usize = size_of::<Value>();
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => VALUE,
+        Value::String(text) => size_of_text(text),
+        // Room for four at least, and for up to twice as many as there are.
+        Value::Array(items) => {
+            5 * VALUE + items.iter().map(|item| VALUE + size_of_value(item)).sum::<usize>()
+        }
+        Value::Object(members) => {
+            let first_node = if members.is_empty() { VALUE } else { 22 * VALUE };
+            first_node + members.iter().map(|(name, value)| size_of_member(name, value)).sum::<usize>()
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
 
-    fn keep(verdicts: &Verdicts, token: &str) {
-        let claims = br#"{"iss":"i","sub":"s","aud":"a","exp":2,"iat":1,"jti":"j","client_id":"c"}"#;
-        let claims = Arc::new(AccessTokenClaims::from_json(claims).unwrap());
+    fn keep(verdicts: &Verdicts, token: &str, own: &str) {
+        let claims = format!(
+            r#"{{"iss":"i","sub":"s","aud":"a","exp":2,"iat":1,"jti":"j","client_id":"c","own":{own}}}"#
+        );
+        let claims = Arc::new(AccessTokenClaims::from_json(claims.as_bytes()).unwrap());
         let key = Arc::new(VerifyingKey::ed25519("k", &[7; 32]).unwrap());
         verdicts.keep(token, &claims, &key);
     }
 
     #[test]
-    fn there_is_room_for_so_many_and_longer_tokens_take_more() {
-        for (length, at_most) in [(10, 1000), (1024, 1000), (1025, 500), (8192, 125)] {
+    fn there_is_room_for_so_many_and_larger_claims_take_more() {
+        let nested = |open: &str, close: &str| format!("{}1{}", open.repeat(100), close.repeat(100));
+        for (own, at_most) in [
+            ("1".to_owned(), 1000),
+            (format!("\"{}\"", "x".repeat(1000)), 1000),
+            (format!("\"{}\"", "x".repeat(4000)), 400),
+            (format!("[{}1]", "[],".repeat(1000)), 15),
+            (nested("[", "]"), 120),
+            (nested("{\"\":", "}"), 30),
+        ] {
             let verdicts = Verdicts::with_room_for(1000);
-            for number in 0..3000 {
-                keep(&verdicts, &format!("{number:0length$}"));
+            for number in 0..1200 {
+                keep(&verdicts, &number.to_string(), &own);
             }
-            assert!(verdicts.len() <= at_most, "{} of {length} bytes", verdicts.len());
-            assert!(verdicts.len() > at_most / 2, "{} of {length} bytes", verdicts.len());
+            assert!((1..=at_most).contains(&verdicts.len()), "{} of {own:.40}", verdicts.len());
         }
     }
 
     #[test]
     fn no_room_keeps_nothing() {
         let verdicts = Verdicts::with_room_for(0);
-        keep(&verdicts, "token");
+        keep(&verdicts, "token", "1");
         assert!(verdicts.hash("token").is_none() && verdicts.len() == 0);
     }
 
@@ -107,7 +155,7 @@ mod tests {
     fn what_is_kept_is_found_under_its_whole_text_and_can_be_forgotten() {
         let verdicts = Verdicts::with_room_for(10);
         let find = |token: &str| verdicts.find(&verdicts.hash(token).unwrap());
-        keep(&verdicts, "a.b.c");
+        keep(&verdicts, "a.b.c", "1");
         assert_eq!(find("a.b.c").unwrap().claims.sub, "s");
         assert!(find("a.b.d").is_none() && find("a.b").is_none() && find("").is_none());
         verdicts.forget(&verdicts.hash("a.b.c").unwrap());
