@@ -4,6 +4,7 @@ use serde::ser::{Error as _, SerializeMap};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::audience::Audience;
 use crate::clock::Timestamp;
 use crate::error::Refusal;
 use crate::reason::Reason;
@@ -18,41 +19,6 @@ const MAX_ITEMS: usize = 256;
 /// The claims that are not `own`.
 const REGISTERED: [&str; 11] =
     ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "auth_time", "roles"];
-
-/// For whom a token is meant: one name or several, as `aud` was written (RFC 7519 §4.1.3).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Audience {
-    /// A single string.
-    One(String),
-    /// An array of strings, never empty in a verified token.
-    Many(Vec<String>),
-}
-
-impl Audience {
-    /// Whether `name` is among them, byte for byte.
-    pub fn contains(&self, name: &str) -> bool {
-        self.iter().any(|one| one == name)
-    }
-
-    /// The names.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        match self {
-            Self::One(name) => std::slice::from_ref(name),
-            Self::Many(names) => names.as_slice(),
-        }
-        .iter()
-        .map(String::as_str)
-    }
-}
-
-impl Serialize for Audience {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::One(name) => serializer.serialize_str(name),
-            Self::Many(names) => names.serialize(serializer),
-        }
-    }
-}
 
 /// The claims of an access token. From a verifier they are proven; its fields are public so that an issuer can
 /// write one down, and a value made by hand proves nothing: take an `AccessToken` where proof is wanted.

@@ -18,6 +18,7 @@ const MAX_TOKEN: usize = 8 * 1024;
 /// The three parts, still encoded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CompactJws<'t> {
+    text: &'t str,
     header: &'t str,
     payload: &'t str,
     signature: &'t str,
@@ -31,7 +32,7 @@ pub(crate) struct Signature<'t> {
     algorithm: Algorithm,
     key_id: String,
     bytes: Vec<u8>,
-    signed: &'t str,
+    jws: CompactJws<'t>,
 }
 
 impl<'t> CompactJws<'t> {
@@ -42,12 +43,17 @@ impl<'t> CompactJws<'t> {
         }
         let split = token.rsplit_once('.').and_then(|(signed, signature)| {
             let (header, payload) = signed.split_once('.')?;
-            Some(Self { header, payload, signature, signed })
+            Some(Self { text: token, header, payload, signature, signed })
         });
         // A fourth part would leave a dot in the middle one. An empty payload is allowed; it just says nothing.
         split
             .filter(|jws| !jws.header.is_empty() && !jws.signature.is_empty() && !jws.payload.contains('.'))
             .ok_or(Reason::NotACompactJws)
+    }
+
+    /// All of it, as it was sent.
+    pub(crate) const fn text(&self) -> &'t str {
+        self.text
     }
 
     pub(crate) fn header(&self) -> Result<JoseHeader, Reason> {
@@ -65,7 +71,7 @@ impl<'t> CompactJws<'t> {
             return Err(Reason::WrongAlgorithm);
         }
         let key_id = header.key_id()?.to_owned();
-        Ok(Signature { algorithm, key_id, bytes: decode(self.signature)?, signed: self.signed })
+        Ok(Signature { algorithm, key_id, bytes: decode(self.signature)?, jws: *self })
     }
 
     pub(crate) fn payload(&self) -> Result<Vec<u8>, Reason> {
@@ -73,7 +79,11 @@ impl<'t> CompactJws<'t> {
     }
 }
 
-impl Signature<'_> {
+impl<'t> Signature<'t> {
+    pub(crate) const fn jws(&self) -> &CompactJws<'t> {
+        &self.jws
+    }
+
     pub(crate) fn key_id(&self) -> &str {
         &self.key_id
     }
@@ -86,7 +96,7 @@ impl Signature<'_> {
         if key.algorithm() != self.algorithm {
             return Err(Refusal::new(Reason::WrongAlgorithm));
         }
-        if !key.verifies(self.signed.as_bytes(), &self.bytes) {
+        if !key.verifies(self.jws.signed.as_bytes(), &self.bytes) {
             return Err(Refusal::new(Reason::BadSignature));
         }
         Ok(key)

@@ -3,6 +3,7 @@
 #[cfg(feature = "actix")]
 pub mod actix;
 mod algorithm;
+mod audience;
 mod authorization;
 mod builder;
 mod challenge;
@@ -26,10 +27,11 @@ mod verifier;
 mod verifying_key;
 
 pub use algorithm::Algorithm;
+pub use audience::Audience;
 pub use authorization::bearer_token;
 pub use builder::VerifierBuilder;
 pub use challenge::{Challenge, Problem};
-pub use claims::{AccessTokenClaims, Audience};
+pub use claims::AccessTokenClaims;
 pub use clock::{Clock, FixedClock, Timestamp};
 pub use error::{ConfigError, Refusal};
 pub use jwk::SkipReason;

@@ -105,28 +105,24 @@ impl Verifier {
 impl Rules {
     fn verify_at_once(&self, token: &str) -> Result<Option<Arc<AccessTokenClaims>>, Refusal> {
         let jws = CompactJws::split(token).map_err(Refusal::new)?;
-        if let Some(claims) = self.recall(token) {
+        if let Some(claims) = self.recall(&jws) {
             return self.judge(&claims).map(|()| Some(claims));
         }
         let signature = self.signature(&jws).map_err(Refusal::new)?;
-        match self.keys.at_hand(signature.key_id()) {
-            Some(keys) => self.prove(token, &jws, &signature, &keys).map(Some),
-            None => Ok(None),
-        }
+        self.keys.at_hand(signature.key_id()).map(|keys| self.prove(&signature, &keys)).transpose()
     }
 
     async fn verify_after_fetch(&self, token: &str) -> Result<Arc<AccessTokenClaims>, Refusal> {
         let jws = CompactJws::split(token).map_err(Refusal::new)?;
         let signature = self.signature(&jws).map_err(Refusal::new)?;
         let keys = self.keys.fetched_for(signature.key_id()).await;
-        let keys = keys.ok_or_else(|| Refusal::new(Reason::KeysUnavailable))?;
-        self.prove(token, &jws, &signature, &keys)
+        self.prove(&signature, &*keys.ok_or_else(|| Refusal::new(Reason::KeysUnavailable))?)
     }
 
     /// The claims of a token that was proven before by a key that is still published. Whether they are good now is
     /// for [`Rules::judge`] to say.
-    fn recall(&self, token: &str) -> Option<Arc<AccessTokenClaims>> {
-        let hash = self.verdicts.hash(token)?;
+    fn recall(&self, jws: &CompactJws<'_>) -> Option<Arc<AccessTokenClaims>> {
+        let hash = self.verdicts.hash(jws.text())?;
         let verdict = self.verdicts.find(&hash)?;
         let published = self.keys.at_hand(verdict.key.id()).is_some_and(|keys| keys.holds(&verdict.key));
         if !published {
@@ -141,22 +137,17 @@ impl Rules {
         jws.signature(&header, &self.algorithms)
     }
 
-    fn prove(
-        &self,
-        token: &str,
-        jws: &CompactJws<'_>,
-        signature: &Signature<'_>,
-        keys: &KeySet,
-    ) -> Result<Arc<AccessTokenClaims>, Refusal> {
+    fn prove(&self, signature: &Signature<'_>, keys: &KeySet) -> Result<Arc<AccessTokenClaims>, Refusal> {
         let key = signature.proven_by(keys)?;
-        let claims = Arc::new(AccessTokenClaims::from_json(&jws.payload().map_err(Refusal::new)?)?);
+        let payload = signature.jws().payload().map_err(Refusal::new)?;
+        let claims = Arc::new(AccessTokenClaims::from_json(&payload)?);
         self.judge(&claims)?;
-        self.verdicts.keep(token, &claims, key);
+        self.verdicts.keep(signature.jws().text(), &claims, key);
         Ok(claims)
     }
 
-    /// The checks of the claims, made anew on every request. `exp` comes last of the standard ones: only a token that is right in everything
-    /// else may be told that it has expired.
+    /// The checks of the claims, made anew on every request. `exp` comes last of the standard ones: only a token
+    /// that is right in everything else may be told that it has expired.
     fn judge(&self, claims: &AccessTokenClaims) -> Result<(), Refusal> {
         if claims.iss != self.issuer {
             return Err(Refusal::new(Reason::WrongIssuer));

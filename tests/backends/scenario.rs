@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use signet_guard::{KeySet, KeySource, Reason, Verifier};
 
 use crate::forge::{
-    AUDIENCE, ISSUER, b64, claims, clock, ed25519_key, foreign_key, jwk, jwks, key, p256_key, sign, signature,
-    verify_with,
+    AUDIENCE, ISSUER, b64, claims, clock, ed25519_key, foreign_key, jwk, jwks, key, p256_key, sign,
+    signature, verify_with,
 };
 use crate::site::Site;
 

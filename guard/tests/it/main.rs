@@ -5,6 +5,7 @@ mod algorithms;
 mod api;
 mod cache;
 mod claims;
+mod curve_keys;
 mod forge;
 mod header;
 mod instants;
