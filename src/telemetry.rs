@@ -14,8 +14,9 @@ use crate::config::{Log, LogFormat};
 #[error("log.filter: not a list of directives: write a level such as \"info\" or \"info,signet=debug\"")]
 pub struct FilterError;
 
-/// Said before the operator's own directives, which may overrule it: how many workers actix starts is nobody's news.
-const QUIET: &str = "actix_server=warn";
+/// Said before the operator's own directives, which may overrule it: how many workers actix starts is nobody's news, and
+/// what it says at level `error` about each caller who does not speak HTTP, without an address, `server` says better.
+const QUIET: &str = "actix_server=warn,actix_http::h1=off";
 
 /// Sends log lines to standard error, in the format and with the filter of the settings. A second call in one process
 /// changes nothing.
