@@ -2,8 +2,9 @@
 
 use std::io::IsTerminal as _;
 
+use tracing::Level;
 use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -14,9 +15,11 @@ use crate::config::{Log, LogFormat};
 #[error("log.filter: not a list of directives: write a level such as \"info\" or \"info,signet=debug\"")]
 pub struct FilterError;
 
-/// Said before the operator's own directives, which may overrule it: how many workers actix starts is nobody's news, and
-/// what it says at level `error` about each caller who does not speak HTTP, without an address, `server` says better.
-const QUIET: &str = "actix_server=warn,actix_http::h1=off";
+/// Said before the operator's own directives, which may overrule it: how many workers actix starts is nobody's news.
+const QUIET: &str = "actix_server=warn";
+
+/// Calls each caller who does not speak HTTP an error, without the address; `server` writes a line that says more.
+const NOISY: &str = "actix_http::h1";
 
 /// Sends log lines to standard error, in the format and with the filter of the settings. A second call in one process
 /// changes nothing.
@@ -24,7 +27,10 @@ const QUIET: &str = "actix_server=warn,actix_http::h1=off";
 /// # Errors
 /// When the filter cannot be parsed.
 pub fn init(log: &Log) -> Result<(), FilterError> {
-    let filter: Targets = format!("{QUIET},{}", log.filter).parse().map_err(|_| FilterError)?;
+    let mut filter: Targets = format!("{QUIET},{}", log.filter).parse().map_err(|_| FilterError)?;
+    if !filter.would_enable(NOISY, &Level::DEBUG) {
+        filter = filter.with_target(NOISY, LevelFilter::OFF);
+    }
     // In a file or a journal, colours would stand between a field and whoever searches for it.
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);

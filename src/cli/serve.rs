@@ -37,10 +37,10 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
 fn greet(app: &App, server: &Bound) -> Result<(), Failure> {
     let (config, issuer) = (&app.config, &app.config.issuer);
     let (scheme, address) = (server.scheme(), server.address());
-    say(format_args!("Signet {} listens on {scheme}://{address}", env!("CARGO_PKG_VERSION")))?;
     if let Some(address) = server.redirect_address() {
-        say(format_args!("Redirects:     http://{address}"))?;
+        say(format_args!("Redirects from http://{address}"))?;
     }
+    say(format_args!("Signet {} listens on {scheme}://{address}", env!("CARGO_PKG_VERSION")))?;
     say(format_args!("Issuer:        {}", issuer.as_str()))?;
     say(format_args!("JWK Set:       {}", issuer.join("/.well-known/jwks.json")))?;
     say(format_args!("Documentation: {}", issuer.join("/docs")))?;
