@@ -65,9 +65,7 @@ impl Server {
             listen: reader.take("server.listen", parsed(address)).unwrap_or(default.listen),
             hosts: reader.take("server.hosts", list(host)).unwrap_or(default.hosts),
             allowed_origins: reader.take("server.allowed_origins", list(origin)).unwrap_or_default(),
-            trusted_proxies: reader
-                .take("server.trusted_proxies", list(Network::parse))
-                .unwrap_or_default(),
+            trusted_proxies: reader.take("server.trusted_proxies", list(Network::parse)).unwrap_or_default(),
             max_connections: reader
                 .take("server.max_connections", integer(16..=1_000_000))
                 .unwrap_or(default.max_connections),

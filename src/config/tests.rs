@@ -249,7 +249,10 @@ fn what_is_allowed_but_odd_is_warned_of() {
     let proxy = ("SIGNET__SERVER__TRUSTED_PROXIES", "127.0.0.1");
     assert_eq!(load("", &[issuer, proxy, plain]).unwrap().warnings().len(), 1);
     assert!(load("", &[issuer, proxy]).unwrap().warnings().is_empty());
-    assert!(load("", &[issuer]).unwrap().warnings()[0].contains("trusted_proxies"), "all callers look like one");
+    assert!(
+        load("", &[issuer]).unwrap().warnings()[0].contains("trusted_proxies"),
+        "all callers look like one"
+    );
 }
 
 #[test]
@@ -263,8 +266,14 @@ fn tls_takes_a_certificate_a_key_and_an_https_issuer() {
     let cases: [(&[(&str, &str)], &str); 4] = [
         (&[issuer, certificate], "SIGNET__TLS__CERTIFICATE (tls.certificate): is set without tls.key"),
         (&[issuer, key], "SIGNET__TLS__KEY (tls.key): is set without tls.certificate"),
-        (&[issuer, redirect], "SIGNET__TLS__REDIRECT_FROM (tls.redirect_from): is set, but there is no https"),
-        (&[certificate, key], "SIGNET__TLS__CERTIFICATE (tls.certificate): is set, but issuer begins with http://"),
+        (
+            &[issuer, redirect],
+            "SIGNET__TLS__REDIRECT_FROM (tls.redirect_from): is set, but there is no https",
+        ),
+        (
+            &[certificate, key],
+            "SIGNET__TLS__CERTIFICATE (tls.certificate): is set, but issuer begins with http://",
+        ),
     ];
     for (env, start) in cases {
         let told = faults("", env);

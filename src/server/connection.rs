@@ -40,7 +40,11 @@ pub(super) struct Manners {
 }
 
 impl Manners {
-    pub(super) fn new(server: &Server, acceptor: Option<TlsAcceptor>, stopping: GracefulShutdownSignal) -> Self {
+    pub(super) fn new(
+        server: &Server,
+        acceptor: Option<TlsAcceptor>,
+        stopping: GracefulShutdownSignal,
+    ) -> Self {
         Self { acceptor, header_timeout: server.header_timeout, keep_alive: server.keep_alive, stopping }
     }
 

@@ -15,7 +15,11 @@ pub fn raise_file_limit() {
         let found = getrlimit(Resource::Nofile);
         if found.current != found.maximum {
             match setrlimit(Resource::Nofile, Rlimit { current: found.maximum, maximum: found.maximum }) {
-                Ok(()) => tracing::debug!(from = found.current, to = found.maximum, "raised the limit of open files"),
+                Ok(()) => tracing::debug!(
+                    from = found.current,
+                    to = found.maximum,
+                    "raised the limit of open files"
+                ),
                 Err(error) => tracing::debug!(%error, "could not raise the limit of open files"),
             }
         }

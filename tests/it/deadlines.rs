@@ -17,9 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LIVE: &str = "GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 fn impatient(config: &mut Config) {
-    config.server.header_timeout = Duration::from_millis(300);
-    config.server.body_timeout = Duration::from_millis(300);
-    config.server.keep_alive = Duration::from_millis(300);
+    // The least that the settings allow. actix-web's clock lags by up to half a second.
+    config.server.header_timeout = Duration::from_secs(1);
+    config.server.body_timeout = Duration::from_secs(1);
+    config.server.keep_alive = Duration::from_secs(1);
 }
 
 fn open(url: &str) -> TcpStream {
@@ -38,7 +39,8 @@ fn trickle(stream: &mut TcpStream, bytes: &str) -> String {
         match stream.read(&mut buffer) {
             Ok(0) => break,
             Ok(length) => said.extend(&buffer[..length]),
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
+            Err(error)
+                if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
             Err(_) => break,
         }
         if closed {
@@ -125,7 +127,10 @@ async fn a119_whoever_says_nothing_is_cut_off_before_and_between_requests() {
         ("GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\nG", 200),
         ("GET /health/live HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab", 200),
         ("GET /health/live HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\nab", 200),
-        ("GET /health/live HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n", 100),
+        (
+            "GET /health/live HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n",
+            100,
+        ),
     ] {
         let mut stream = open(&app.url);
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -180,7 +185,10 @@ fn a119_thousands_of_idle_connections_keep_nobody_out_and_end_by_deadline() {
     let address: SocketAddr = server.url.strip_prefix("http://").unwrap().parse().unwrap();
     let mut idlers: Vec<_> = (0..IDLERS).map(|_| TcpStream::connect(address).unwrap()).collect();
     let mut user = open(&server.url);
-    assert!(ask(&mut user, "GET /.well-known/jwks.json HTTP/1.1\r\nhost: localhost\r\n\r\n").starts_with("HTTP/1.1 200"));
+    assert!(
+        ask(&mut user, "GET /.well-known/jwks.json HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .starts_with("HTTP/1.1 200")
+    );
     for idler in &mut idlers {
         idler.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut said = String::new();
@@ -201,7 +209,9 @@ fn no_more_connections_are_served_at_once_than_the_settings_allow() {
     let sockets = || {
         let open = std::fs::read_dir(format!("/proc/{}/fd", server.child.id())).unwrap();
         let is_socket = |link: std::path::PathBuf| link.to_string_lossy().starts_with("socket:");
-        open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok()).filter(|link| is_socket(link.clone())).count()
+        open.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok())
+            .filter(|link| is_socket(link.clone()))
+            .count()
     };
     let before = sockets();
     let idlers: Vec<_> = (0..60).map(|_| open(&server.url)).collect();
@@ -228,8 +238,13 @@ fn a121_a_hundred_thousand_members_or_depths_cost_next_to_nothing() {
     let server = Process::start_command(serve, folder.path()).unwrap();
     let used = || {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", server.child.id())).unwrap();
-        let fields: Vec<i64> =
-            stat.rsplit_once(')').unwrap().1.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        let fields: Vec<i64> = stat
+            .rsplit_once(')')
+            .unwrap()
+            .1
+            .split_whitespace()
+            .filter_map(|field| field.parse().ok())
+            .collect();
         // utime and stime, in hundredths of a second; the state before them is a letter.
         fields[10] + fields[11]
     };
@@ -238,7 +253,8 @@ fn a121_a_hundred_thousand_members_or_depths_cost_next_to_nothing() {
         format!("{{{}}}", list.join(","))
     };
     // Strings that collide under the multiplicative hashes that such attacks aim at.
-    let colliding = |number: usize| (0..17).map(|bit| if number >> bit & 1 == 0 { "Aa" } else { "BB" }).collect();
+    let colliding =
+        |number: usize| (0..17).map(|bit| if number >> bit & 1 == 0 { "Aa" } else { "BB" }).collect();
     let form: String = (0..100_000).map(|number| format!("k{number}=v&")).collect();
     for (what, kind, body, status) in [
         ("form keys", "application/x-www-form-urlencoded", form, 415),

@@ -9,6 +9,7 @@ mod deadlines;
 mod edges;
 mod faults;
 mod guarded;
+mod headers;
 mod helpers;
 mod load;
 mod opacity;

@@ -29,7 +29,10 @@ async fn assert_opaque(what: &str, answer: Response) -> u16 {
     let status = answer.status().as_u16();
     let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
     let is_problem = answer.headers().get("content-type").is_some_and(|t| t == "application/problem+json");
-    assert!(answer.status().is_success() || is_problem || answer.content_length() == Some(0), "{what}: {answer:?}");
+    assert!(
+        answer.status().is_success() || is_problem || answer.content_length() == Some(0),
+        "{what}: {answer:?}"
+    );
     if status >= 500 {
         assert!(matches!(status, 500 | 503), "{what}: {status}");
         assert_eq!(answer.headers()["cache-control"], "no-store", "{what}");
@@ -42,12 +45,16 @@ async fn assert_opaque(what: &str, answer: Response) -> u16 {
     let body = answer.text().await.unwrap();
     assert!(body.is_empty() || body.contains(&format!("urn:uuid:{id}")), "{what}: {body}");
     let told = format!("{headers}{}", body.to_lowercase());
-    let mut words = ["sql", "postgres", "select ", "insert ", "update ", "relation", "table", "column", "syntax"]
-        .map(str::to_owned)
-        .to_vec();
-    words.extend(["no such", "malformed", "connection refused", ".db", "/tmp", "src/", "panicked", "signet_"].map(str::to_owned));
+    let mut words =
+        ["sql", "postgres", "select ", "insert ", "update ", "relation", "table", "column", "syntax"]
+            .map(str::to_owned)
+            .to_vec();
+    words.extend(
+        ["no such", "malformed", "connection refused", ".db", "/tmp", "src/", "panicked", "signet_"]
+            .map(str::to_owned),
+    );
     words.extend(tables().into_iter().filter(|table| table.contains('_')));
-    words.extend(["ann@", "bob@", PASSWORD].map(str::to_owned));
+    words.extend(["carol@", "bob@", PASSWORD].map(str::to_owned));
     for word in words {
         assert!(!told.contains(&word), "{what} tells {word:?}: {told}");
     }
@@ -58,16 +65,19 @@ async fn assert_opaque(what: &str, answer: Response) -> u16 {
 /// that cannot do without a database.
 async fn try_everything(app: &TestApp, token: &str) -> BTreeSet<u16> {
     let mut of_the_needy = BTreeSet::new();
-    let known = json!({ "email": "ann@example.com", "password": PASSWORD });
+    let known = json!({ "email": "carol@example.com", "password": PASSWORD });
     let fresh = json!({ "email": "bob@example.com", "password": PASSWORD });
     for route in ROUTES {
         let path = route.path.replace("{file}", "docs.js");
         for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"] {
             let request = || app.request(Method::from_bytes(method.as_bytes()).unwrap(), &path);
             let what = format!("{method} {path}");
-            for request in
-                [request(), request().bearer_auth(token), request().bearer_auth("x.y.z"), request().body("{}")]
-            {
+            for request in [
+                request(),
+                request().bearer_auth(token),
+                request().bearer_auth("x.y.z"),
+                request().body("{}"),
+            ] {
                 assert_opaque(&what, request.send().await.unwrap()).await;
             }
             for body in [json!({}), json!({ "email": "' OR 1=1 --", "password": "x" })] {
@@ -80,7 +90,8 @@ async fn try_everything(app: &TestApp, token: &str) -> BTreeSet<u16> {
     }
     of_the_needy.insert(assert_opaque("me", app.get_with_token("/api/v1/me", token).await).await);
     of_the_needy.insert(assert_opaque("ready", app.get("/health/ready").await).await);
-    for path in ["/health/live", "/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/docs"] {
+    for path in ["/health/live", "/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/docs"]
+    {
         assert_eq!(app.get(path).await.status(), 200, "{path} needs no database");
     }
     of_the_needy
@@ -90,14 +101,14 @@ async fn app_on(database: &TestDatabase) -> (TestApp, String) {
     let mut config = database.config.clone();
     config.busy_timeout = Duration::from_millis(300);
     let app = TestApp::spawn_on(config).await;
-    app.register("ann@example.com").await;
-    let token = app.token("ann@example.com").await;
+    app.register("carol@example.com").await;
+    let token = app.token("carol@example.com").await;
     (app, token)
 }
 
 async fn works(app: &TestApp, token: &str) {
     assert_eq!(app.get_with_token("/api/v1/me", token).await.status(), 200);
-    assert_eq!(app.login("ann@example.com", PASSWORD).await.status(), 200);
+    assert_eq!(app.login("carol@example.com", PASSWORD).await.status(), 200);
     assert_eq!(app.get("/health/ready").await.status(), 200);
 }
 

@@ -99,10 +99,25 @@ async fn a117_no_spelling_of_a_path_reaches_another_route() {
         raw::exchange(&app.url, format!("{head}connection: close\r\n\r\n"))
     };
     for target in [
-        "//api/v1/me", "/api//v1/me", "/api/v1/me/", "/api/v1/me/.", "/api/v1/x/../me", "/api/v1/./me",
-        "/api%2fv1/me", "/api/v1%2Fme", "/api/v1;x/me", "/api/v1/me;x=1", "/api/v1/me%00", "/API/v1/me",
-        "/api/v1/%2e%2e/v1/me", "/api\\v1\\me", "/docs/..;/api/v1/me", "/health/live/../../api/v1/me",
-        "/api/v1/me%20", "/api/v1/me%3f", "/docs/../api/v1/me",
+        "//api/v1/me",
+        "/api//v1/me",
+        "/api/v1/me/",
+        "/api/v1/me/.",
+        "/api/v1/x/../me",
+        "/api/v1/./me",
+        "/api%2fv1/me",
+        "/api/v1%2Fme",
+        "/api/v1;x/me",
+        "/api/v1/me;x=1",
+        "/api/v1/me%00",
+        "/API/v1/me",
+        "/api/v1/%2e%2e/v1/me",
+        "/api\\v1\\me",
+        "/docs/..;/api/v1/me",
+        "/health/live/../../api/v1/me",
+        "/api/v1/me%20",
+        "/api/v1/me%3f",
+        "/docs/../api/v1/me",
     ] {
         let answer = ask(target, &token);
         assert!(matches!(raw::status(&answer), 400 | 404), "{target}: {answer}");
@@ -116,7 +131,8 @@ async fn a117_no_spelling_of_a_path_reaches_another_route() {
     assert_eq!(raw::status(&ask("http://localhost/api/v1/me", "wrong")), 401);
     for target in ["*", "localhost:1", "evil.example:443"] {
         for method in ["OPTIONS", "CONNECT", "GET"] {
-            let request = format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+            let request =
+                format!("{method} {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
             let answer = raw::exchange(&app.url, request);
             assert!(matches!(raw::status(&answer), 400 | 404 | 405 | 421), "{method} {target}: {answer}");
         }
@@ -137,17 +153,22 @@ async fn a117_head_is_get_without_a_body_and_strange_methods_are_refused_on_ever
         assert_eq!(raw::status(&head), raw::status(&get), "{path}");
         assert_eq!(gets, raw::status(&head) != 405, "{path}");
         assert!(head.ends_with("\r\n\r\n"), "no body: {path} {head}");
-        let length = |answer: &str| answer.lines().find(|line| line.starts_with("content-length:")).map(str::to_owned);
+        let length =
+            |answer: &str| answer.lines().find(|line| line.starts_with("content-length:")).map(str::to_owned);
         if raw::status(&get) == 200 {
             assert_eq!(length(&head), length(&get), "{path}");
         }
         for method in ["TRACE", "CONNECT", "PROPFIND", "get", "GETT", "X-A"] {
             let answer = ask(method);
             assert_eq!(raw::status(&answer), 405, "{method} {path}: {answer}");
-            assert!(answer.contains("\r\nallow: ") && !answer.contains("message/http"), "{method} {path}: {answer}");
+            assert!(
+                answer.contains("\r\nallow: ") && !answer.contains("message/http"),
+                "{method} {path}: {answer}"
+            );
         }
         for wish in ["x-http-method-override: DELETE", "x-http-method: DELETE", "x-method-override: DELETE"] {
-            let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{wish}\r\nconnection: close\r\n\r\n");
+            let request =
+                format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{wish}\r\nconnection: close\r\n\r\n");
             assert_eq!(raw::status(&raw::exchange(&app.url, request)), raw::status(&get), "{wish} {path}");
         }
     }
@@ -164,10 +185,15 @@ async fn a120_http_2_is_neither_spoken_nor_switched_to() {
         "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: x\r\nsec-websocket-version: 13",
         "connection: upgrade\r\nupgrade: TLS/1.0",
     ] {
-        let answer =
-            answers(&app, format!("GET /health/live HTTP/1.1\r\nhost: localhost\r\n{upgrade}\r\n\r\n").as_bytes());
+        let answer = answers(
+            &app,
+            format!("GET /health/live HTTP/1.1\r\nhost: localhost\r\n{upgrade}\r\n\r\n").as_bytes(),
+        );
         // RFC 9110 section 7.8: a server may ignore the wish.
         assert_eq!(raw::status(&answer), 200, "{upgrade}: {answer}");
-        assert!(!answer.contains("HTTP/1.1 101") && !answer.to_lowercase().contains("\r\nupgrade:"), "{answer}");
+        assert!(
+            !answer.contains("HTTP/1.1 101") && !answer.to_lowercase().contains("\r\nupgrade:"),
+            "{answer}"
+        );
     }
 }

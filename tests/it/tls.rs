@@ -83,11 +83,14 @@ fn a_renewed_certificate_is_served_without_a_restart() {
     let authority = Authority::new();
     let (old, new, stranger) = (authority.sign(), authority.sign(), authority.sign());
     write(folder.path(), &old.pem, &old.key);
-    let server = Process::start_command(tls_command(folder.path()), folder.path()).unwrap();
+    let mut serve = tls_command(folder.path());
+    serve.env("SIGNET__SERVER__KEEP_ALIVE", "5m");
+    let server = Process::start_command(serve, folder.path()).unwrap();
     let address = address(&server);
     let config = authority.client(&[&TLS13, &TLS12]);
     let mut kept = connect(address, &config).unwrap();
     assert_eq!(kept.conn.peer_certificates().unwrap()[0], old.der);
+    assert!(ask(&mut kept, LIVE).starts_with("HTTP/1.1 200"));
     let served = || connect(address, &config).unwrap().conn.peer_certificates().unwrap()[0].clone();
     let logged_within = |text: &str| {
         let deadline = Instant::now() + Duration::from_secs(30);
@@ -209,18 +212,29 @@ fn plain_http_is_sent_to_the_issuer_and_never_to_what_host_says() {
         ("//evil.example/%2e", "//evil.example/%2e"),
         ("http://evil.example/x", "/x"),
     ] {
-        for (method, host) in [("GET", "evil.example"), ("HEAD", "127.0.0.1"), ("GET", "login.example.com:80")] {
+        for (method, host) in
+            [("GET", "evil.example"), ("HEAD", "127.0.0.1"), ("GET", "login.example.com:80")]
+        {
             let answer = ask(method, target, host);
             assert_eq!(raw::status(&answer), 308, "{answer}");
-            assert!(answer.contains(&format!("location: https://login.example.com{location}\r\n")), "{answer}");
+            assert!(
+                answer.contains(&format!("location: https://login.example.com{location}\r\n")),
+                "{answer}"
+            );
             assert!(answer.contains("x-content-type-options: nosniff") && answer.contains("x-request-id"));
-            assert!(!answer.contains("strict-transport"), "meaningless in clear (RFC 6797 section 7.2): {answer}");
+            assert!(
+                !answer.contains("strict-transport"),
+                "meaningless in clear (RFC 6797 section 7.2): {answer}"
+            );
         }
     }
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"] {
         let answer = ask(method, "/auth/api/v1/login", "login.example.com");
         assert_eq!(raw::status(&answer), 403, "{answer}");
-        assert!(answer.contains("urn:signet:problem:https-required") && !answer.contains("location:"), "{answer}");
+        assert!(
+            answer.contains("urn:signet:problem:https-required") && !answer.contains("location:"),
+            "{answer}"
+        );
     }
     assert_eq!(server.stop(), Some(0));
 }

@@ -50,7 +50,8 @@ impl ClientAddress {
 /// An address, also with a port behind it, which some proxies add.
 fn address(hop: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(hop).ok()?.trim_matches([' ', '\t']);
-    let address = text.parse::<IpAddr>().or_else(|_| text.parse::<std::net::SocketAddr>().map(|found| found.ip()));
+    let address =
+        text.parse::<IpAddr>().or_else(|_| text.parse::<std::net::SocketAddr>().map(|found| found.ip()));
     address.ok().map(|address| address.to_canonical())
 }
 
@@ -113,8 +114,18 @@ mod tests {
     #[test]
     fn a010_what_is_no_address_leaves_the_last_one_known() {
         let long = vec![b'1'; 10_000];
-        let cases: [&[u8]; 10] =
-            [b"a", b"", b"fe80::1%eth0", b"1.2.3", b"1.2.3.4:x", b"unknown", b"\"1.2.3.4\"", b"0x7f.1", &long, b"\xff"];
+        let cases: [&[u8]; 10] = [
+            b"a",
+            b"",
+            b"fe80::1%eth0",
+            b"1.2.3",
+            b"1.2.3.4:x",
+            b"unknown",
+            b"\"1.2.3.4\"",
+            b"0x7f.1",
+            &long,
+            b"\xff",
+        ];
         for wrong in cases {
             assert_eq!(client("10.0.0.1", &[wrong]), "10.0.0.1");
             assert_eq!(client("10.0.0.1", &[&[b"198.51.100.1,", wrong].concat()]), "10.0.0.1");

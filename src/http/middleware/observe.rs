@@ -42,7 +42,8 @@ pub async fn observe(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let config = request.app_data::<Data<App>>().map(|app| &app.config);
-    let target = config.map_or(Target::Unclear, |config| host::target(config, request.headers(), request.uri()));
+    let target =
+        config.map_or(Target::Unclear, |config| host::target(config, request.headers(), request.uri()));
     // RFC 6797 §8.1.1 lets browsers ignore it for addresses; for `localhost` they would obey, on every port.
     let strict = config.is_some_and(|config| config.issuer.is_https() && !config.issuer.is_loopback());
     around(request, next, target, strict).await

@@ -105,7 +105,8 @@ impl Certificate {
         let path = &files.certificate;
         let unreadable = || TlsError::NoCertificate { path: path.clone() };
         let pem = read("tls.certificate", path, |_| Ok(()))?;
-        let chain = CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(|_| unreadable())?;
+        let chain =
+            CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>().map_err(|_| unreadable())?;
         let read_chain = chain.iter().map(|der| x509::Certificate::read(der)).collect::<Option<Vec<_>>>();
         let read_chain = read_chain.ok_or_else(unreadable)?;
         let validity = read_chain.first().ok_or_else(unreadable)?.validity.clone();

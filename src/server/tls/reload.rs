@@ -72,7 +72,9 @@ async fn look_again(held: Weak<Certificates>, files: TlsFiles, clock: Clock, loa
         if seen == last_seen && seen != tried {
             tried = seen.clone();
             let of = files.clone();
-            let Ok(outcome) = tokio::task::spawn_blocking(move || Certificate::load(&of)).await else { return };
+            let Ok(outcome) = tokio::task::spawn_blocking(move || Certificate::load(&of)).await else {
+                return;
+            };
             let Some(certificates) = held.upgrade() else { return };
             match outcome {
                 Ok(certificate) => {
@@ -80,7 +82,9 @@ async fn look_again(held: Weak<Certificates>, files: TlsFiles, clock: Clock, loa
                     warned_of_age = false;
                     tracing::info!("the TLS certificate was replaced");
                 }
-                Err(error) => tracing::error!(%error, "the TLS certificate was not replaced, the old one stays"),
+                Err(error) => {
+                    tracing::error!(%error, "the TLS certificate was not replaced, the old one stays")
+                }
             }
         }
         last_seen = seen;
