@@ -18,18 +18,15 @@ pub struct FilterError;
 /// Said before the operator's own directives, which may overrule it: how many workers actix starts is nobody's news.
 const QUIET: &str = "actix_server=warn";
 
-/// Calls each caller who does not speak HTTP an error, without the address; `server` writes a line that says more.
-const NOISY: &str = "actix_http::h1";
-
 /// Sends log lines to standard error, in the format and with the filter of the settings. A second call in one process
-/// changes nothing.
+/// changes nothing. `said_better` is a module whose errors are only written when its debug lines are wanted too.
 ///
 /// # Errors
 /// When the filter cannot be parsed.
-pub fn init(log: &Log) -> Result<(), FilterError> {
+pub fn init(log: &Log, said_better: &str) -> Result<(), FilterError> {
     let mut filter: Targets = format!("{QUIET},{}", log.filter).parse().map_err(|_| FilterError)?;
-    if !filter.would_enable(NOISY, &Level::DEBUG) {
-        filter = filter.with_target(NOISY, LevelFilter::OFF);
+    if !filter.would_enable(said_better, &Level::DEBUG) {
+        filter = filter.with_target(said_better, LevelFilter::OFF);
     }
     // In a file or a journal, colours would stand between a field and whoever searches for it.
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

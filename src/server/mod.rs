@@ -28,6 +28,10 @@ pub use tls::{Certificate, TlsError};
 use connection::Manners;
 use tls::reload::Certificates;
 
+/// The module of actix-web that calls each caller who does not speak HTTP an error, without the address. `connection`
+/// writes a line that says more.
+pub const SAID_BETTER: &str = "actix_http::h1";
+
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 

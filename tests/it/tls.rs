@@ -91,7 +91,11 @@ fn a_renewed_certificate_is_served_without_a_restart() {
     let mut kept = connect(address, &config).unwrap();
     assert_eq!(kept.conn.peer_certificates().unwrap()[0], old.der);
     assert!(ask(&mut kept, LIVE).starts_with("HTTP/1.1 200"));
-    let served = || connect(address, &config).unwrap().conn.peer_certificates().unwrap()[0].clone();
+    // Each time a client that remembers nothing: a resumed session shows the certificate of its first handshake.
+    let served = || {
+        connect(address, &authority.client(&[&TLS13, &TLS12])).unwrap().conn.peer_certificates().unwrap()[0]
+            .clone()
+    };
     let logged_within = |text: &str| {
         let deadline = Instant::now() + Duration::from_secs(30);
         while !server.logged().contains(text) {
@@ -235,6 +239,35 @@ fn plain_http_is_sent_to_the_issuer_and_never_to_what_host_says() {
             answer.contains("urn:signet:problem:https-required") && !answer.contains("location:"),
             "{answer}"
         );
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a119_whoever_dawdles_over_a_handshake_or_behind_it_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let made = authority.sign();
+    write(folder.path(), &made.pem, &made.key);
+    let mut serve = tls_command(folder.path());
+    serve.env("SIGNET__SERVER__HEADER_TIMEOUT", "1s").env("SIGNET__SERVER__KEEP_ALIVE", "1s");
+    let server = Process::start_command(serve, folder.path()).unwrap();
+    let address = address(&server);
+    let patience = Some(Duration::from_secs(20));
+    let closed = |outcome: std::io::Result<usize>| match outcome {
+        Ok(_) => true,
+        Err(error) => !matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+    };
+    for begun in [&b""[..], &[22, 3, 1, 2, 0, 1, 0]] {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(patience).unwrap();
+        socket.write_all(begun).unwrap();
+        assert!(closed(socket.read_to_end(&mut Vec::new())), "{begun:?}");
+    }
+    for begun in ["", "GET /health/li", LIVE, &format!("{LIVE}G")] {
+        let mut stream = connect(address, &authority.client(&[&TLS13])).unwrap();
+        stream.write_all(begun.as_bytes()).unwrap();
+        assert!(closed(stream.read_to_end(&mut Vec::new())), "{begun:?}");
     }
     assert_eq!(server.stop(), Some(0));
 }

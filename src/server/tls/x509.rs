@@ -112,16 +112,38 @@ mod tests {
 
     #[test]
     fn names_and_times_are_read() {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut wanted = rcgen::CertificateParams::new(vec!["login.example.com".to_owned()]).unwrap();
-        wanted.not_before = rcgen::date_time_ymd(2024, 2, 29);
-        wanted.not_after = rcgen::date_time_ymd(2050, 1, 1);
-        let made = wanted.self_signed(&key).unwrap();
-        let read = Certificate::read(made.der()).unwrap();
+        // From 1975, in two digits, until 4096, in four.
+        let made = rcgen::generate_simple_self_signed(["login.example.com".to_owned()]).unwrap();
+        let der = made.cert.der();
+        let read = Certificate::read(der).unwrap();
         assert_eq!(read.issuer, read.subject);
-        assert_eq!(read.validity, 1_709_164_800..=2_524_608_000);
-        for length in 0..made.der().len() {
-            assert!(Certificate::read(&made.der()[..length]).is_none(), "{length}");
+        assert_eq!(read.validity, 157_766_400..=67_090_118_400);
+        for length in 0..der.len() {
+            assert!(Certificate::read(&der[..length]).is_none(), "{length}");
+        }
+    }
+
+    #[test]
+    fn times_are_read() {
+        let read = |tag: u8, text: &str| {
+            let length = u8::try_from(text.len()).unwrap();
+            let der = [&[tag, length], text.as_bytes()].concat();
+            time(&der).map(|(seconds, _)| seconds)
+        };
+        assert_eq!(read(UTC_TIME, "240229120001Z"), Some(1_709_208_001));
+        assert_eq!(read(UTC_TIME, "491231235959Z"), Some(2_524_607_999));
+        assert_eq!(read(UTC_TIME, "500101000000Z"), Some(-631_152_000));
+        assert_eq!(read(GENERALIZED_TIME, "20500101000000Z"), Some(2_524_608_000));
+        for (tag, text) in [
+            (UTC_TIME, "20500101000000Z"),
+            (UTC_TIME, "2402291200Z"),
+            (UTC_TIME, "240229120001"),
+            (UTC_TIME, "241329120001Z"),
+            (UTC_TIME, "2402291200+1Z"),
+            (GENERALIZED_TIME, "20500101000000.5Z"),
+            (0x0c, "240229120001Z"),
+        ] {
+            assert_eq!(read(tag, text), None, "{text}");
         }
     }
 
