@@ -133,7 +133,8 @@ on_both_engines! {
         let (app, token) = app_on(database).await;
         match &database.config.url {
             DatabaseUrl::Sqlite(path) => {
-                // Somebody writes over the file: no page of it makes sense any more.
+                // Somebody changes something, so that no page that is kept in memory will do, and writes over the files.
+                database.outside().await.execute("CREATE TABLE other (one INTEGER)").await;
                 for file in [path.clone(), path.with_extension("db-wal")] {
                     let length = std::fs::metadata(&file).unwrap().len();
                     let rubbish = vec![0x5a; usize::try_from(length).unwrap()];
@@ -141,7 +142,8 @@ on_both_engines! {
                     let mut open = std::fs::OpenOptions::new().write(true).open(&file).unwrap();
                     open.write_all(&rubbish).unwrap();
                 }
-                try_everything(&app, &token).await;
+                let found = try_everything(&app, &token).await;
+                assert!(found.iter().any(|status| *status >= 500), "{found:?}");
             }
             DatabaseUrl::Postgres(url) => {
                 // No connection is let in, and those that there are end.
@@ -154,7 +156,7 @@ on_both_engines! {
                     ))
                     .await;
                 let found = try_everything(&app, &token).await;
-                assert_eq!(found, BTreeSet::from([503]));
+                assert!(found.iter().all(|status| matches!(status, 500 | 503)), "{found:?}");
                 admin.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
                 works(&app, &token).await;
             }
