@@ -67,8 +67,7 @@ impl Bound {
     pub fn bind(app: Arc<App>) -> Result<Self, BindError> {
         let acceptor = match &app.config.tls.files {
             Some(files) => {
-                let certificates =
-                    Certificates::watch(Certificate::load(files)?, files.clone(), app.clock.clone());
+                let certificates = Certificates::watch(files.clone(), app.clock.clone())?;
                 Some(TlsAcceptor::from(Arc::new(tls::settings(certificates)?)))
             }
             None => None,

@@ -36,16 +36,20 @@ impl Watched {
         &self.deadline
     }
 
-    /// Called wherever actix-web may be about to wait, because only a timer that was asked wakes the connection.
+    /// Called wherever actix-web may be about to wait, because only a timer that was asked wakes the connection. The
+    /// deadline moves with every request; the timer is only set anew when it goes off too early or would too late.
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(at) = self.deadline.at().map(Instant::from_std) else { return Ok(()) };
-        if self.timer.deadline() != at {
+        if self.timer.deadline() > at {
             self.timer.as_mut().reset(at);
         }
-        match self.timer.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if at <= Instant::now() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.timer.as_mut().reset(at);
         }
+        Ok(())
     }
 
     fn stream(&mut self) -> Pin<&mut dyn Stream> {

@@ -4,6 +4,7 @@
 //! (RFC 8446 §8: it can be replayed). The provider is named here, not taken from the process: two crates that disagree
 //! about a process-wide one would stop it.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -84,8 +85,7 @@ pub enum TlsError {
     Engine(#[source] rustls::Error),
 }
 
-/// A certificate and its key, ready for handshakes.
-#[derive(Debug)]
+/// A certificate and its key, ready for handshakes. `Debug` shows neither.
 pub struct Certificate {
     key: Arc<CertifiedKey>,
     path: PathBuf,
@@ -132,6 +132,12 @@ impl Certificate {
             _ => return None,
         };
         Some(format!("tls.certificate: {} {fault}: callers will refuse it", self.path.display()))
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificate").field("path", &self.path).finish_non_exhaustive()
     }
 }
 

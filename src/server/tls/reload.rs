@@ -9,7 +9,7 @@ use rustls::sign::CertifiedKey;
 use signet_guard::Clock;
 use tokio::time::MissedTickBehavior;
 
-use super::Certificate;
+use super::{Certificate, TlsError};
 use crate::config::TlsFiles;
 
 /// How often the files are looked at.
@@ -21,14 +21,17 @@ const INTERVAL: Duration = Duration::from_secs(1);
 pub(in crate::server) struct Certificates(ArcSwap<Certificate>);
 
 impl Certificates {
-    /// Uses `first` until its files change, and looks for that for as long as somebody holds the answer. Must be called
-    /// within a runtime.
-    pub(in crate::server) fn watch(first: Certificate, files: TlsFiles, clock: Clock) -> Arc<Self> {
-        // Before the first look, so that a change since the files were read is seen as one.
+    /// Reads the files now and again when they change, for as long as somebody holds the answer. Must be called within
+    /// a runtime.
+    ///
+    /// # Errors
+    /// When the certificate or its key is not right now. Later on that is told in the log, and the old pair stays.
+    pub(in crate::server) fn watch(files: TlsFiles, clock: Clock) -> Result<Arc<Self>, TlsError> {
+        // Before they are read, so that a change meanwhile is seen as one.
         let loaded = State::of(&files);
-        let certificates = Arc::new(Self(ArcSwap::from_pointee(first)));
+        let certificates = Arc::new(Self(ArcSwap::from_pointee(Certificate::load(&files)?)));
         tokio::spawn(look_again(Arc::downgrade(&certificates), files, clock, loaded));
-        certificates
+        Ok(certificates)
     }
 }
 
