@@ -1,6 +1,7 @@
 //! Who called, when proxies stand in between.
 
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -62,6 +63,11 @@ fn a_caller_who_does_not_speak_http_has_a_line_in_the_log_too() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(folder.path(), "");
     assert_eq!(raw::status(&raw::exchange(&server.url, "rubbish\r\n\r\n")), 400);
+    // It is written when the connection has ended, which the caller may see first.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !server.logged().contains("signet::request") && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(20)); // poll:
+    }
     let log = server.logged();
     let lines: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let line = lines.iter().find(|line| line["target"] == "signet::request").expect("a line");
