@@ -231,6 +231,32 @@ fn no_more_connections_are_served_at_once_than_the_settings_allow() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn where_files_are_few_fewer_connections_are_taken_and_it_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut serve = std::process::Command::new("sh");
+    prepare(&mut serve, folder.path());
+    serve.args(["-c", "ulimit -n 300 && exec \"$0\"", env!("CARGO_BIN_EXE_signet")]);
+    serve.env("SIGNET__SERVER__HEADER_TIMEOUT", "1s");
+    let server = Process::start_command(serve, folder.path()).unwrap();
+    // More than there are files: without the limit the process would run out of them and stop accepting.
+    let crowd: Vec<_> = (0..400).map(|_| open(&server.url)).collect();
+    let body = r#"{"email":"ann@example.com","password":"a quiet walk by the sea"}"#;
+    let register = format!(
+        "POST /api/v1/register HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = ask(&mut open(&server.url), &register);
+    assert_eq!(raw::status(&answer), 201, "{answer}");
+    drop(crowd);
+    let log = server.logged();
+    assert!(log.contains("server.max_connections: 142 at most"), "{log}");
+    assert!(!log.contains("ERROR"), "{log}");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a121_a_hundred_thousand_members_or_depths_cost_next_to_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut serve = command(folder.path());
