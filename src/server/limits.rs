@@ -7,7 +7,7 @@ const OTHER_FILES: usize = 128;
 
 /// Lets the process open as many files as the system allows it. Many systems start services with a soft limit of 1024,
 /// meant for programs that use `select`, and a hard one of a hundred times that. Where it is refused, the lower limit
-/// holds, and [`connections`] keeps to it.
+/// holds, and the number of connections keeps to it.
 pub fn raise_file_limit() {
     #[cfg(unix)]
     {
