@@ -2,8 +2,9 @@
 
 use std::io::IsTerminal as _;
 
+use tracing::Level;
 use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -18,12 +19,15 @@ pub struct FilterError;
 const QUIET: &str = "actix_server=warn";
 
 /// Sends log lines to standard error, in the format and with the filter of the settings. A second call in one process
-/// changes nothing.
+/// changes nothing. `said_better` is a module whose errors are only written when its debug lines are wanted too.
 ///
 /// # Errors
 /// When the filter cannot be parsed.
-pub fn init(log: &Log) -> Result<(), FilterError> {
-    let filter: Targets = format!("{QUIET},{}", log.filter).parse().map_err(|_| FilterError)?;
+pub fn init(log: &Log, said_better: &str) -> Result<(), FilterError> {
+    let mut filter: Targets = format!("{QUIET},{}", log.filter).parse().map_err(|_| FilterError)?;
+    if !filter.would_enable(said_better, &Level::DEBUG) {
+        filter = filter.with_target(said_better, LevelFilter::OFF);
+    }
     // In a file or a journal, colours would stand between a field and whoever searches for it.
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colours);

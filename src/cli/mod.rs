@@ -96,7 +96,8 @@ fn complain(lines: &str, code: ExitCode) -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     let config = Config::load(&ConfigSource::from_process(arguments.config))?;
-    crate::telemetry::init(&config.log).map_err(|error| Failure::Usage(error.to_string()))?;
+    crate::telemetry::init(&config.log, crate::server::SAID_BETTER)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
     keep_memory_private();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::of)?;
     runtime.block_on(async {

@@ -9,12 +9,13 @@ use crate::app::App;
 use crate::config::{Config, Registration};
 use crate::flow::self_check;
 use crate::flow::signing_keys::{self, Loaded};
-use crate::server::Bound;
+use crate::server::{self, Bound};
 
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    server::raise_file_limit();
     let app = Arc::new(super::build(config).await?);
     let loaded = signing_keys::load_or_create(&app).await.map_err(Failure::of)?;
     let server = Bound::bind(app.clone()).map_err(Failure::of)?;
@@ -35,7 +36,11 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
 
 fn greet(app: &App, server: &Bound) -> Result<(), Failure> {
     let (config, issuer) = (&app.config, &app.config.issuer);
-    say(format_args!("Signet {} listens on http://{}", env!("CARGO_PKG_VERSION"), server.address()))?;
+    let (scheme, address) = (server.scheme(), server.address());
+    if let Some(address) = server.redirect_address() {
+        say(format_args!("Redirects from http://{address}"))?;
+    }
+    say(format_args!("Signet {} listens on {scheme}://{address}", env!("CARGO_PKG_VERSION")))?;
     say(format_args!("Issuer:        {}", issuer.as_str()))?;
     say(format_args!("JWK Set:       {}", issuer.join("/.well-known/jwks.json")))?;
     say(format_args!("Documentation: {}", issuer.join("/docs")))?;

@@ -76,6 +76,16 @@ impl Issuer {
         &self.path
     }
 
+    /// Scheme, host and port: the issuer without its path.
+    pub fn origin(&self) -> &str {
+        self.text.strip_suffix(self.path.as_str()).unwrap_or(&self.text)
+    }
+
+    /// Whether it is an https URL.
+    pub fn is_https(&self) -> bool {
+        self.text.starts_with("https:")
+    }
+
     /// Whether it names this machine: `localhost`, `*.localhost`, `127.0.0.0/8` or `::1`.
     pub fn is_loopback(&self) -> bool {
         self.is_loopback
@@ -128,6 +138,8 @@ mod tests {
             );
         }
         assert_eq!(Issuer::parse("http://127.0.0.1:8080").unwrap(), Issuer::default());
+        let deep = Issuer::parse("https://login.example.com:8443/auth/eu").unwrap();
+        assert!(deep.is_https() && deep.origin() == "https://login.example.com:8443");
         assert_eq!(Issuer::default().join("/token"), "http://127.0.0.1:8080/token");
     }
 

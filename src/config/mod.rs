@@ -10,6 +10,7 @@ mod fault;
 mod issuer;
 mod keys;
 mod log;
+mod network;
 mod parse;
 mod passwords;
 mod reader;
@@ -17,6 +18,7 @@ mod registration;
 mod server;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tokens;
 
 pub use database::{Database, DatabaseUrl, PostgresUrl};
@@ -24,9 +26,11 @@ pub use fault::Faults;
 pub use issuer::Issuer;
 pub use keys::{Keys, RootKeySource, RootKeyValue};
 pub use log::{Log, LogFormat};
+pub use network::Network;
 pub use passwords::{HashCost, Passwords};
 pub use registration::Registration;
 pub use server::Server;
+pub use tls::{Tls, TlsFiles};
 pub use tokens::Tokens;
 
 use reader::Reader;
@@ -41,6 +45,8 @@ pub struct Config {
     pub issuer: Issuer,
     /// Where Signet listens.
     pub server: Server,
+    /// Whether Signet speaks https itself.
+    pub tls: Tls,
     /// Where everything is kept.
     pub database: Database,
     /// The root key and the signing keys.
@@ -85,6 +91,7 @@ impl Default for Config {
             registration: Registration::for_issuer(&issuer),
             issuer,
             server: Server::default(),
+            tls: Tls::default(),
             database: Database::default(),
             keys: Keys::default(),
             passwords: Passwords::default(),
@@ -121,6 +128,7 @@ impl Config {
         Self {
             registration: Registration::read(reader, &issuer),
             server: Server::read(reader),
+            tls: Tls::read(reader, &issuer),
             database: Database::read(reader),
             keys: Keys::read(reader),
             tokens: Tokens::read(reader, &issuer),
@@ -137,6 +145,14 @@ impl Config {
             warnings.push(
                 "server.listen lets other machines in, but issuer names this machine only: \
                  others cannot use the tokens; set issuer to the https address they know"
+                    .to_owned(),
+            );
+        }
+        let is_local = self.server.listen.ip().is_loopback();
+        if is_local && !self.issuer.is_loopback() && self.server.trusted_proxies.is_empty() {
+            warnings.push(
+                "server.listen is behind something on this machine and server.trusted_proxies is empty: all callers \
+                 look like one address, to the log and to every limit; list the proxy there"
                     .to_owned(),
             );
         }
@@ -162,6 +178,7 @@ impl Config {
         let mut lines = vec![("issuer", parse::quote(self.issuer.as_str()))];
         lines.extend(self.registration.lines());
         lines.extend(self.server.lines());
+        lines.extend(self.tls.lines());
         lines.extend(self.database.lines());
         lines.extend(self.keys.lines());
         lines.extend(self.tokens.lines());

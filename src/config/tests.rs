@@ -51,11 +51,18 @@ fn every_setting_of_the_file_arrives() {
         listen = "0.0.0.0:80"
         hosts = ["login.internal"]
         allowed_origins = ["https://app.example.com"]
+        trusted_proxies = ["10.0.0.7", "fd00::/8"]
+        max_connections = 100
         workers = 3
         max_body = "1MiB"
         header_timeout = "1s"
         body_timeout = "2s"
+        keep_alive = "3s"
         shutdown_timeout = "0s"
+        [tls]
+        certificate = "/etc/signet/chain.pem"
+        key = "/etc/signet/key.pem"
+        redirect_from = "0.0.0.0:81"
         [database]
         url = "postgres://ann:hunter2@db/signet"
         max_connections = 7
@@ -89,7 +96,7 @@ fn every_setting_of_the_file_arrives() {
     for line in expected.lines().filter(|line| !line.trim().is_empty()) {
         assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
     }
-    assert_eq!(shown.lines().filter(|line| line.contains('=')).count(), 30);
+    assert_eq!(shown.lines().filter(|line| line.contains('=')).count(), 36);
 }
 
 #[test]
@@ -239,7 +246,39 @@ fn what_is_allowed_but_odd_is_warned_of() {
     let issuer = ("SIGNET_ISSUER", "https://login.example.com");
     assert!(load("", &[issuer, ("SIGNET_LISTEN", "0.0.0.0:8080")]).unwrap().warnings().is_empty());
     let plain = ("SIGNET__SERVER__ALLOWED_ORIGINS", "http://app.example.com");
-    assert_eq!(load("", &[issuer, plain]).unwrap().warnings().len(), 1);
+    let proxy = ("SIGNET__SERVER__TRUSTED_PROXIES", "127.0.0.1");
+    assert_eq!(load("", &[issuer, proxy, plain]).unwrap().warnings().len(), 1);
+    assert!(load("", &[issuer, proxy]).unwrap().warnings().is_empty());
+    assert!(
+        load("", &[issuer]).unwrap().warnings()[0].contains("trusted_proxies"),
+        "all callers look like one"
+    );
+}
+
+#[test]
+fn tls_takes_a_certificate_a_key_and_an_https_issuer() {
+    let issuer = ("SIGNET_ISSUER", "https://login.example.com");
+    let certificate = ("SIGNET__TLS__CERTIFICATE", "chain.pem");
+    let key = ("SIGNET__TLS__KEY", "key.pem");
+    let redirect = ("SIGNET__TLS__REDIRECT_FROM", "0.0.0.0:80");
+    assert!(load("", &[issuer, certificate, key, redirect]).unwrap().tls.files.is_some());
+    assert_eq!(load("", &[issuer]).unwrap().tls, Tls::default());
+    let cases: [(&[(&str, &str)], &str); 4] = [
+        (&[issuer, certificate], "SIGNET__TLS__CERTIFICATE (tls.certificate): is set without tls.key"),
+        (&[issuer, key], "SIGNET__TLS__KEY (tls.key): is set without tls.certificate"),
+        (
+            &[issuer, redirect],
+            "SIGNET__TLS__REDIRECT_FROM (tls.redirect_from): is set, but there is no https",
+        ),
+        (
+            &[certificate, key],
+            "SIGNET__TLS__CERTIFICATE (tls.certificate): is set, but issuer begins with http://",
+        ),
+    ];
+    for (env, start) in cases {
+        let told = faults("", env);
+        assert!(told.len() == 1 && told[0].starts_with(start), "{start}: {told:?}");
+    }
 }
 
 /// Reads without the file system.

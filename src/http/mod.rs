@@ -11,9 +11,11 @@ use actix_web::{Route, guard};
 
 use crate::app::App;
 
+pub mod deadline;
 pub mod error;
 pub mod extract;
 pub mod middleware;
+pub mod redirect;
 
 mod conditional;
 mod cors;

@@ -58,6 +58,7 @@ kinds! {
     SIGN_IN_REFUSED = "sign-in-refused", UNAUTHORIZED, "Sign-in refused";
     ACCOUNT_GONE = "account-gone", UNAUTHORIZED, "The account is not active";
     REGISTRATION_CLOSED = "registration-closed", FORBIDDEN, "Registration is closed";
+    HTTPS_REQUIRED = "https-required", FORBIDDEN, "Plain http is not answered";
     NOT_FOUND = "not-found", NOT_FOUND, "Not found";
     METHOD = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     TOO_SLOW = "request-timeout", REQUEST_TIMEOUT, "The body took too long";
@@ -126,6 +127,14 @@ impl Problem {
     /// Accounts are made by the operator only.
     pub fn registration_closed() -> Self {
         Self::new(REGISTRATION_CLOSED, "Accounts of this service are made by its operator.")
+    }
+
+    /// The request came over plain http where https is spoken.
+    pub fn https_required() -> Self {
+        Self::new(
+            HTTPS_REQUIRED,
+            "Send this over https, to the issuer's address. What was in this request has crossed the network unprotected.",
+        )
     }
 
     /// No such route.

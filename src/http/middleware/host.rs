@@ -36,7 +36,7 @@ pub fn target(config: &Config, headers: &HeaderMap, uri: &Uri) -> Target {
         (Some(Ok(host)), None) => host,
         _ => return Target::Unclear,
     };
-    let default_port = if config.issuer.as_str().starts_with("https:") { ":443" } else { ":80" };
+    let default_port = if config.issuer.is_https() { ":443" } else { ":80" };
     let names_us = |host: &str| {
         let named = |ours: &str| {
             host.eq_ignore_ascii_case(ours)

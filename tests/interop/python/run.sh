@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Outside clients in Python against the Signet whose issuer is SIGNET_TEST_URL.
+# SIGNET_TEST_BINARY: the signet program, which the TLS tests start with settings of their own.
 # PYTHON: an interpreter that has requirements.txt installed. OUT: a folder for what the tools leave behind.
 set -euo pipefail
 cd "$(dirname "$0")"
 : "${SIGNET_TEST_URL:?set it to the issuer of a running Signet; scripts/interop-python starts one}"
+: "${SIGNET_TEST_BINARY:?set it to the signet program, with an absolute path}"
 python=${PYTHON:-python3}
 out=${OUT:-$(mktemp -d)}
 export PYTHONDONTWRITEBYTECODE=1

@@ -5,3 +5,4 @@ pub(crate) mod db;
 pub mod mint;
 pub mod process;
 pub mod raw;
+pub mod tls;
