@@ -17,6 +17,7 @@ mod registration;
 mod server;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod tokens;
 
 pub use database::{Database, DatabaseUrl, PostgresUrl};
@@ -27,6 +28,7 @@ pub use log::{Log, LogFormat};
 pub use passwords::{HashCost, Passwords};
 pub use registration::Registration;
 pub use server::Server;
+pub use throttle::Throttle;
 pub use tokens::Tokens;
 
 use reader::Reader;
@@ -51,6 +53,8 @@ pub struct Config {
     pub passwords: Passwords,
     /// Who may make an account.
     pub registration: Registration,
+    /// How often strangers may guess.
+    pub throttle: Throttle,
     /// What is logged.
     pub log: Log,
 }
@@ -88,6 +92,7 @@ impl Default for Config {
             database: Database::default(),
             keys: Keys::default(),
             passwords: Passwords::default(),
+            throttle: Throttle::default(),
             log: Log::default(),
         }
     }
@@ -125,6 +130,7 @@ impl Config {
             keys: Keys::read(reader),
             tokens: Tokens::read(reader, &issuer),
             passwords: Passwords::read(reader),
+            throttle: Throttle::read(reader),
             log: Log::read(reader),
             issuer,
         }
@@ -166,6 +172,7 @@ impl Config {
         lines.extend(self.keys.lines());
         lines.extend(self.tokens.lines());
         lines.extend(self.passwords.lines());
+        lines.extend(self.throttle.lines());
         lines.extend(self.log.lines());
         let mut text = String::new();
         let mut section = "";

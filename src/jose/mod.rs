@@ -5,6 +5,7 @@
 
 mod jwk;
 mod keyring;
+mod mac;
 mod private_key;
 mod published;
 mod root_key;
@@ -14,6 +15,7 @@ mod signing_key;
 
 pub use jwk::{JwkError, PublicJwk};
 pub use keyring::Keyring;
+pub use mac::{Mac, MacKeys, TAG_BYTES};
 pub use private_key::{GenerateError, ImportError, PrivateKey};
 pub use published::{PublishError, PublishedKeys};
 pub use root_key::{InvalidRootKeyId, RootKey, RootKeyError, RootKeyId, RootKeys};
