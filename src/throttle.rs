@@ -235,7 +235,8 @@ impl Counter {
         Self { tries: 0, free_at: now, expires_at: Some(now) }
     }
 
-    fn at(&self, now: Timestamp) -> Self {
+    /// What is left of it at `now`.
+    pub fn at(&self, now: Timestamp) -> Self {
         if self.expires_at.is_some_and(|end| end <= now) { Self::none(now) } else { *self }
     }
 

@@ -17,6 +17,7 @@ pub mod middleware;
 
 mod conditional;
 mod cors;
+mod device_cookie;
 mod docs;
 mod health;
 mod me;

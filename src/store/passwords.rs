@@ -18,6 +18,7 @@ const BUMP_CREDENTIAL_VERSION: &str =
     "UPDATE users SET credential_version = credential_version + 1 WHERE id = $1";
 const PUT_PASSWORD: &str = "INSERT INTO passwords (user_id, phc, changed_at) VALUES ($1, $2, $3) \
      ON CONFLICT (user_id) DO UPDATE SET phc = excluded.phc, changed_at = excluded.changed_at";
+const PASSWORD_CHANGED_AT: &str = "SELECT changed_at FROM passwords WHERE user_id = $1";
 const REPLACE_OUTDATED_PASSWORD: &str = "UPDATE passwords SET phc = $3 WHERE user_id = $1 AND phc = $2";
 
 /// What a sign-in with a password needs to know, read at once.
@@ -71,6 +72,15 @@ impl Tx {
         }
         execute!(self, sqlx::query(PUT_PASSWORD).bind(id.as_str()).bind(phc).bind(now.as_seconds()))?;
         Ok(true)
+    }
+
+    /// When the password of an account was set; `None`: it has none.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn password_changed_at(&mut self, id: &UserId) -> Result<Option<Timestamp>, StoreError> {
+        let row: Option<(i64,)> = fetch_optional!(self, sqlx::query_as(PASSWORD_CHANGED_AT).bind(id.as_str()))?;
+        Ok(row.map(|(at,)| Timestamp::from_seconds(at)))
     }
 
     /// Replaces a hash by a costlier one of the same password. `false`: the password has changed meanwhile. The

@@ -74,6 +74,7 @@ fn an_address_has_a_burst_and_then_one_try_a_minute() {
         (119, Some(1)),
         (240, None),
         (240, None),
+        (240, None),
         (240, Some(60)),
     ];
     let mut counter = Counter::none(NOW);
