@@ -77,7 +77,8 @@ impl PresentedDevice {
     /// is an account or not.
     pub fn verify(&self, keys: &MacKeys, user: Option<&User>, now: Timestamp) -> Option<DeviceId> {
         let (user, version) = user.map_or(("", 0), |user| (user.id.as_str(), user.credential_version));
-        let is_ours = authenticated(user, &self.id, self.issued_at, version, |parts| keys.verify(parts, &self.mac));
+        let is_ours =
+            authenticated(user, &self.id, self.issued_at, version, |parts| keys.verify(parts, &self.mac));
         // Nobody is given a proof for no account.
         (is_ours && !user.is_empty() && now < self.issued_at.plus(PROOF_LIFE)).then_some(self.id)
     }
@@ -177,8 +178,9 @@ mod tests {
     fn no_changed_character_and_no_other_length_is_overlooked() {
         let (keys, ann) = (keys(), user());
         let proof = DeviceProof::issue(&keys, &ann, &DeviceId::random(), NOW).unwrap();
-        let is_known =
-            |text: &str| PresentedDevice::parse(text).and_then(|p| p.verify(&keys, Some(&ann), NOW)).is_some();
+        let is_known = |text: &str| {
+            PresentedDevice::parse(text).and_then(|p| p.verify(&keys, Some(&ann), NOW)).is_some()
+        };
         assert!(is_known(proof.as_str()));
         for at in 0..proof.as_str().len() {
             for other in ["A", "B", "_", "=", "é", "\0", ""] {

@@ -135,7 +135,8 @@ async fn find(
     let from = Subject::sign_in_address(address);
     let strangers = Subject::strangers(email);
     // Whether it is one is known only with the account; its counter is read beforehand, with the others.
-    let claimed = device.map_or_else(|| from.clone(), |device| Subject::device(device.claimed_id().as_bytes()));
+    let claimed =
+        device.map_or_else(|| from.clone(), |device| Subject::device(device.claimed_id().as_bytes()));
     let question = (email.clone(), [from, strangers, claimed]);
     let (candidate, [from, strangers, claimed], counts) = app
         .db

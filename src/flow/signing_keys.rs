@@ -7,8 +7,8 @@ use crate::app::App;
 use crate::audit::{self, Event};
 use crate::config::RootKeySource;
 use crate::jose::{
-    GenerateError, ImportError, MacKeys, PrivateKey, PublicJwk, PublishError, PublishedKeys, RootKeyError, RootKeyId,
-    RootKeys, SealContext, SealError, SigningKey,
+    GenerateError, ImportError, MacKeys, PrivateKey, PublicJwk, PublishError, PublishedKeys, RootKeyError,
+    RootKeyId, RootKeys, SealContext, SealError, SigningKey,
 };
 use crate::store::{KeyStatus, SigningKeyRow, StoreError};
 

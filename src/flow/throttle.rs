@@ -50,7 +50,9 @@ impl Charged {
 /// [`Throttled`].
 pub(super) fn check(limits: &[(Limit, Option<Counter>)], now: Timestamp) -> Result<(), Throttled> {
     let counters = limits.iter().map(|(limit, counter)| (limit, counter.unwrap_or(Counter::none(now))));
-    longest_wait(counters.filter_map(|(limit, counter)| Some((limit, limit.rule.check(&counter, now).err()?))))
+    longest_wait(
+        counters.filter_map(|(limit, counter)| Some((limit, limit.rule.check(&counter, now).err()?))),
+    )
 }
 
 /// Counts a try against all limits, or against none when one of them refuses. Of many at once each sees what the one

@@ -176,9 +176,7 @@ impl Place {
             None => Err(Verdict::Mismatch),
         };
         match candidate {
-            Ok(stored) => {
-                self.place.submit(move |blocks| verify(&password, &stored, &cost, blocks)).await?
-            }
+            Ok(stored) => self.place.submit(move |blocks| verify(&password, &stored, &cost, blocks)).await?,
             Err(verdict) => {
                 // It parsed when it was made; the error is only for the type's sake.
                 let dummy = Stored::parse(&self.dummy, &cost).map_err(|_| HashError::Engine)?;

@@ -17,7 +17,8 @@ const HOLD_THROTTLE: &str = "INSERT INTO throttles (subject, tries, free_at, exp
      ON CONFLICT (subject) DO UPDATE SET tries = throttles.tries RETURNING tries, free_at, expires_at";
 const HOLD_EXISTING_THROTTLE: &str =
     "UPDATE throttles SET tries = tries WHERE subject = $1 RETURNING tries, free_at, expires_at";
-const PUT_THROTTLE: &str = "UPDATE throttles SET tries = $2, free_at = $3, expires_at = $4 WHERE subject = $1";
+const PUT_THROTTLE: &str =
+    "UPDATE throttles SET tries = $2, free_at = $3, expires_at = $4 WHERE subject = $1";
 const DELETE_THROTTLE: &str = "DELETE FROM throttles WHERE subject = $1";
 
 type Row = (i64, i64, Option<i64>);

@@ -147,9 +147,12 @@ fn no_setting_and_no_stored_number_overflows() {
         Rule::Bucket { burst: u32::MAX, refill: Duration::MAX },
         Rule::Bucket { burst: 0, refill: Duration::ZERO },
     ] {
-        for (tries, free_at, expires_at) in
-            [(0, early, None), (u32::MAX, far, Some(far)), (u32::MAX - 1, early, Some(early)), (40, early, None)]
-        {
+        for (tries, free_at, expires_at) in [
+            (0, early, None),
+            (u32::MAX, far, Some(far)),
+            (u32::MAX - 1, early, Some(early)),
+            (40, early, None),
+        ] {
             let counter = Counter { tries, free_at, expires_at };
             for now in [early, NOW, far] {
                 let _ = rule.charge(&counter, now);

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod cli;
+mod cli_users;
 mod crash;
 mod edges;
 mod faults;

@@ -105,8 +105,14 @@ async fn a136_no_secret_reaches_a_log_even_when_everything_is_logged() {
     let scenario = Scenario::play().await;
     let signature = scenario.signature().to_owned();
     let upper = signature.to_uppercase();
-    let canaries: Vec<&[u8]> =
-        vec![b"canary-", b"sgd_", signature.as_bytes(), upper.as_bytes(), b"BEGIN PRIVATE KEY", b"$argon2id$"];
+    let canaries: Vec<&[u8]> = vec![
+        b"canary-",
+        b"sgd_",
+        signature.as_bytes(),
+        upper.as_bytes(),
+        b"BEGIN PRIVATE KEY",
+        b"$argon2id$",
+    ];
     let mut logs = 0;
     for file in std::fs::read_dir(scenario.folder.path()).unwrap() {
         let path = file.unwrap().path();

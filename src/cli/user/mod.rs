@@ -106,9 +106,7 @@ pub(super) async fn run(app: &App, command: Command) -> Result<(), Failure> {
         Command::Show { email, json } => return record::show(app, email, json).await,
         Command::Export { email } => return record::export(app, email).await,
         Command::Unlock { email } => (accounts::unlock(app, email).await, "is open to new devices again"),
-        Command::SetEmail { email, new } => {
-            (accounts::set_email(app, email, new).await, "has a new address")
-        }
+        Command::SetEmail { email, new } => (accounts::set_email(app, email, new).await, "has a new address"),
         Command::Create { email, name, roles, password } => {
             let password = password.read()?;
             (accounts::create(app, NewAccount { email, password, name, roles }).await, "created")

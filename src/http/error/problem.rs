@@ -161,8 +161,11 @@ impl Problem {
 
     /// Too many registrations from one network address.
     pub fn too_many_registrations(retry_after: Duration) -> Self {
-        Self::new(TOO_MANY_TRIES, "Too many accounts were asked for from your network. Wait Retry-After seconds.")
-            .with(Header::RetryAfter(retry_after))
+        Self::new(
+            TOO_MANY_TRIES,
+            "Too many accounts were asked for from your network. Wait Retry-After seconds.",
+        )
+        .with(Header::RetryAfter(retry_after))
     }
 
     /// The body is over the limit.

@@ -29,7 +29,11 @@ async fn a006_every_spelling_of_a_name_counts_against_one_budget() {
             assert_eq!(app.login(spelling, WRONG).await.status(), StatusCode::UNAUTHORIZED, "{spelling}");
         }
         for spelling in &spellings {
-            assert_eq!(app.login(spelling, WRONG).await.status(), StatusCode::TOO_MANY_REQUESTS, "{spelling}");
+            assert_eq!(
+                app.login(spelling, WRONG).await.status(),
+                StatusCode::TOO_MANY_REQUESTS,
+                "{spelling}"
+            );
         }
         // What makes no account is no account's.
         for other in ["ann@example.com.", "a\u{200b}nn@example.com", "an\u{131}@example.com", "ann"] {
@@ -85,9 +89,8 @@ async fn a007_what_was_turned_away_is_in_the_log_without_the_name() {
     }
     while post("login", "nobody@example.com", WRONG).await == StatusCode::UNAUTHORIZED {}
     let log = server.logged();
-    let lines = |words: &[&str]| {
-        log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count()
-    };
+    let lines =
+        |words: &[&str]| log.lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
     assert_eq!(lines(&["login.throttled", "locked", "user.id"]), 2, "{log}");
     assert_eq!(lines(&["login.throttled", "reason=\"account\""]), 1, "{log}");
     assert_eq!(lines(&["account.locked", "user.id"]), 1, "{log}");

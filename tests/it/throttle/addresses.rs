@@ -50,7 +50,9 @@ async fn a010_no_header_makes_a_new_address() {
     let long = "1".repeat(10_000);
     let mut headers: Vec<(&str, String)> =
         (0..10).map(|number| ("x-forwarded-for", format!("192.0.2.{number}"))).collect();
-    for value in ["a", "", ",", "fe80::1%eth0", "[2001:db8::1]:80", "192.0.2.1, 192.0.2.2", "127.0.0.1", &long] {
+    for value in
+        ["a", "", ",", "fe80::1%eth0", "[2001:db8::1]:80", "192.0.2.1, 192.0.2.2", "127.0.0.1", &long]
+    {
         headers.push(("x-forwarded-for", value.to_owned()));
         headers.push(("forwarded", format!("for={value}")));
         headers.push(("x-real-ip", value.to_owned()));
@@ -85,7 +87,10 @@ async fn a014_nobody_goes_through_a_list_of_addresses_by_registering_them() {
     assert_eq!(register("ann@example.com").await.status(), StatusCode::CONFLICT);
     assert_eq!(register("bob@example.com").await.status(), StatusCode::CREATED);
     assert_eq!(register("nobody").await.status(), StatusCode::BAD_REQUEST);
-    assert_eq!(post_from(&Client::new(), &app, "/api/v1/register", "x@example.com", "short").await.status(), 400);
+    assert_eq!(
+        post_from(&Client::new(), &app, "/api/v1/register", "x@example.com", "short").await.status(),
+        400
+    );
     assert_eq!(register("ANN@example.com").await.status(), StatusCode::CONFLICT);
     let mut answers = Vec::new();
     for email in ["ann@example.com", "new@example.com"] {

@@ -114,7 +114,10 @@ async fn a_device_keeps_its_number_and_leaves_the_strangers_count_alone() {
     assert_ne!(device(&app, "ann@example.com").await[..27], first[..27]);
     guess(&app, "ann@example.com", 2).await;
     let record = accounts::record(&app.app, email("ann@example.com")).await.unwrap();
-    assert_eq!(record.stranger_tries, 2, "the sign-in of a new device ends the row, that of a known one did not");
+    assert_eq!(
+        record.stranger_tries, 2,
+        "the sign-in of a new device ends the row, that of a known one did not"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,8 +146,7 @@ async fn a_browser_gets_the_proof_as_a_cookie_that_no_script_reads() {
     let answer = login_with(&app, "ann@example.com", PASSWORD, &known).await;
     let cookie = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
     let proof = json_of(answer).await["device"].as_str().unwrap().to_owned();
-    let expected =
-        format!("signet-device={proof}; Path=/; Max-Age=15552000; HttpOnly; SameSite=Strict");
+    let expected = format!("signet-device={proof}; Path=/; Max-Age=15552000; HttpOnly; SameSite=Strict");
     assert_eq!(cookie, expected, "a loopback issuer has no TLS");
     for cookies in [
         &[format!("signet-device={proof}")][..],

@@ -33,7 +33,8 @@ async fn accounts_of_all_kinds(app: &TestApp) {
         app.register(&format!("{name}@example.com")).await;
     }
     accounts::disable(&app.app, email("disabled@example.com")).await.unwrap();
-    let sql = "DELETE FROM passwords WHERE user_id = (SELECT id FROM users WHERE email = 'empty@example.com')";
+    let sql =
+        "DELETE FROM passwords WHERE user_id = (SELECT id FROM users WHERE email = 'empty@example.com')";
     assert_eq!(connect(&app.app.config.database).await.execute(sql).await, 1);
 }
 
