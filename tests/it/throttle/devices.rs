@@ -215,7 +215,7 @@ async fn a032_a_broken_cookie_is_no_proof_and_no_fault() {
         b"signet-device=sgd_!!!!",
         b"signet-device=\xff\xfe\xfd",
         b";;;=;=signet-device;",
-        known[..80].as_bytes(),
+        &known.as_bytes()[..80],
         eight_kilobytes.as_bytes(),
     ];
     for cookie in broken {
