@@ -146,6 +146,7 @@ async fn a132_the_database_holds_no_password_no_token_and_no_private_key() {
         SHORT.as_bytes(),
         scenario.signature().as_bytes(),
         &scenario.device.as_bytes()[..40],
+        b"canary-nobody",
         b"sgd_",
         b"eyJ",
         &der.as_bytes()[40..80],

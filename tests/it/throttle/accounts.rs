@@ -60,7 +60,9 @@ async fn a007_guesses_from_many_addresses_are_one_attack() {
     app.clock.advance(wait);
     assert_eq!(app.login("ann@example.com", PASSWORD).await.status(), StatusCode::OK);
     // A success ends the row: it begins anew.
-    guess(&app, "ann@example.com", 5).await;
+    for _ in 0..5 {
+        assert_eq!(app.login("ann@example.com", WRONG).await.status(), StatusCode::UNAUTHORIZED);
+    }
     assert_eq!(app.login("ann@example.com", WRONG).await.status(), StatusCode::TOO_MANY_REQUESTS);
 }
 
@@ -239,4 +241,19 @@ async fn a_full_queue_costs_no_try_and_no_write() {
     assert_eq!(record.stranger_tries, 0);
     drop(place);
     assert_eq!(app.login("ann@example.com", PASSWORD).await.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_turned_away_costs_no_write() {
+    let app = spawn(Throttle { address_registrations: 1, ..account_limits() }).await;
+    app.register("ann@example.com").await;
+    guess(&app, "ann@example.com", 5).await;
+    // Whoever wanted to write now would wait.
+    let mut outside = crate::helpers::db::connect(&app.app.config.database).await;
+    outside.execute("BEGIN IMMEDIATE").await;
+    assert_eq!(app.login("ann@example.com", PASSWORD).await.status(), StatusCode::TOO_MANY_REQUESTS);
+    let body = serde_json::json!({ "email": "bob@example.com", "password": PASSWORD });
+    let answer = app.post("/api/v1/register", &body).await;
+    assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
+    outside.execute("ROLLBACK").await;
 }
