@@ -257,3 +257,22 @@ async fn what_is_turned_away_costs_no_write() {
     assert_eq!(answer.status(), StatusCode::TOO_MANY_REQUESTS);
     outside.execute("ROLLBACK").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_of_ours_costs_no_try() {
+    let app = spawn(Throttle { address_sign_ins: 5, ..Throttle::default() }).await;
+    app.register("ann@example.com").await;
+    let mut outside = crate::helpers::db::connect(&app.app.config.database).await;
+    outside
+        .execute("CREATE TRIGGER broken BEFORE UPDATE ON users BEGIN SELECT RAISE(ABORT, 'broken'); END")
+        .await;
+    // The password is right, and the sign-in cannot be written.
+    for _ in 0..12 {
+        assert!(app.login("ann@example.com", PASSWORD).await.status().is_server_error());
+    }
+    let record = accounts::record(&app.app, email("ann@example.com")).await.unwrap();
+    assert_eq!(record.stranger_tries, 0);
+    assert_eq!(outside.number("SELECT count(*) FROM throttles WHERE tries > 1").await, 0);
+    outside.execute("DROP TRIGGER broken").await;
+    assert_eq!(app.login("ann@example.com", PASSWORD).await.status(), StatusCode::OK);
+}
