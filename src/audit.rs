@@ -29,6 +29,21 @@ pub enum Event<'a> {
         /// Why.
         reason: SignInRefusal,
     },
+    /// `login.throttled`: a sign-in was turned away before its password was looked at.
+    SignInThrottled {
+        /// The account, when there is one.
+        user: Option<&'a UserId>,
+        /// What was counted.
+        reason: ThrottleReason,
+    },
+    /// `registration.throttled`: an address has made too many accounts, or tried to.
+    RegistrationThrottled,
+    /// `account.locked`: strangers have begun the last of their tries. If it fails, only known devices get in.
+    AccountLocked(&'a UserId),
+    /// `user.unlocked`: the operator forgave strangers their tries.
+    UserUnlocked(&'a UserId),
+    /// `user.email`: the operator changed the sign-in name.
+    EmailChanged(&'a UserId),
     /// `credential.corrupt`: the stored password hash is not one that we wrote.
     CredentialCorrupt(&'a UserId),
     /// `key.created`: a signing key was made.
@@ -61,6 +76,30 @@ impl SignInRefusal {
     }
 }
 
+/// What a sign-in that was turned away was counted against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThrottleReason {
+    /// The tries of all strangers at this account.
+    Account,
+    /// The tries of this known device.
+    Device,
+    /// The tries from this address.
+    Address,
+    /// Strangers have used the last of their tries at this account.
+    Locked,
+}
+
+impl ThrottleReason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Device => "device",
+            Self::Address => "address",
+            Self::Locked => "locked",
+        }
+    }
+}
+
 /// Writes the event to the log, within the span of the request that caused it.
 pub fn record(event: &Event<'_>) {
     match event {
@@ -77,6 +116,18 @@ pub fn record(event: &Event<'_>) {
             user.id = user.map(tracing::field::display),
             reason = reason.as_str(),
         ),
+        Event::SignInThrottled { user, reason } => tracing::info!(
+            target: "signet::audit",
+            event = "login.throttled",
+            user.id = user.map(tracing::field::display),
+            reason = reason.as_str(),
+        ),
+        Event::RegistrationThrottled => {
+            tracing::info!(target: "signet::audit", event = "registration.throttled");
+        }
+        Event::AccountLocked(user) => account("account.locked", user),
+        Event::UserUnlocked(user) => account("user.unlocked", user),
+        Event::EmailChanged(user) => account("user.email", user),
         Event::CredentialCorrupt(user) => {
             tracing::error!(target: "signet::audit", event = "credential.corrupt", user.id = %user);
         }

@@ -49,6 +49,49 @@ pub struct Full {
     pub retry_after: Duration,
 }
 
+/// A place in the queue that is kept for a job to come. Dropping it gives it back.
+#[must_use = "a place that is dropped is given back"]
+pub struct Place<S: ThreadState> {
+    shared: Arc<Shared<S>>,
+    is_used: bool,
+}
+
+impl<S: ThreadState> Place<S> {
+    /// Puts the job into the queue.
+    pub fn submit<T, J>(mut self, job: J) -> Pending<T>
+    where
+        T: Send + 'static,
+        J: FnOnce(&mut S) -> T + Send + 'static,
+    {
+        let (answer, pending) = oneshot::channel();
+        let task = Box::new(Submitted { job, answer });
+        self.is_used = true;
+        let mut queue = self.shared.lock();
+        queue.reserved -= 1;
+        // Nobody would ever run it; dropped, it tells its caller so.
+        if !queue.stopped {
+            queue.jobs.push_back(task);
+        }
+        drop(queue);
+        self.shared.wake.notify_one();
+        Pending(pending)
+    }
+}
+
+impl<S: ThreadState> Drop for Place<S> {
+    fn drop(&mut self) {
+        if !self.is_used {
+            self.shared.lock().reserved -= 1;
+        }
+    }
+}
+
+impl<S: ThreadState> fmt::Debug for Place<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Place")
+    }
+}
+
 /// The job never answered: it panicked, or the pool was dropped before its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the job was lost")]
@@ -84,7 +127,7 @@ impl<S: ThreadState> CpuPool<S> {
     ) -> std::io::Result<Self> {
         let threads = settings.threads.max(1);
         let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue { jobs: VecDeque::new(), stopped: false }),
+            queue: Mutex::new(Queue { jobs: VecDeque::new(), reserved: 0, stopped: false }),
             wake: Condvar::new(),
             bound: settings.queue.max(1),
             threads,
@@ -113,27 +156,35 @@ impl<S: ThreadState> CpuPool<S> {
         T: Send + 'static,
         J: FnOnce(&mut S) -> T + Send + 'static,
     {
-        let (answer, pending) = oneshot::channel();
-        let task = Box::new(Submitted { job, answer });
+        Ok(self.reserve()?.submit(job))
+    }
+
+    /// Takes a place in the queue for a job that is not ready yet. It counts as waiting from now on.
+    ///
+    /// # Errors
+    /// As [`CpuPool::submit`].
+    pub fn reserve(&self) -> Result<Place<S>, Full> {
         let mut abandoned = VecDeque::new();
         let mut queue = self.shared.lock();
-        if queue.jobs.len() >= self.shared.bound {
+        if queue.waiting() >= self.shared.bound {
             let waiting;
             (abandoned, waiting) =
                 std::mem::take(&mut queue.jobs).into_iter().partition(|task: &Task<S>| task.is_abandoned());
             queue.jobs = waiting;
         }
-        if queue.jobs.len() >= self.shared.bound {
-            let waiting = queue.jobs.len();
-            drop(queue);
-            return Err(Full { retry_after: self.shared.wait_for(waiting) });
+        let waiting = queue.waiting();
+        let has_room = waiting < self.shared.bound;
+        if has_room {
+            queue.reserved += 1;
         }
-        queue.jobs.push_back(task);
         drop(queue);
         // What the abandoned jobs held is wiped and freed outside the lock.
         drop(abandoned);
-        self.shared.wake.notify_one();
-        Ok(Pending(pending))
+        if has_room {
+            Ok(Place { shared: Arc::clone(&self.shared), is_used: false })
+        } else {
+            Err(Full { retry_after: self.shared.wait_for(waiting) })
+        }
     }
 }
 
@@ -182,7 +233,15 @@ impl<S, T, J: FnOnce(&mut S) -> T> Run<S> for Submitted<J, T> {
 
 struct Queue<S> {
     jobs: VecDeque<Task<S>>,
+    /// Places kept for jobs to come.
+    reserved: usize,
     stopped: bool,
+}
+
+impl<S> Queue<S> {
+    fn waiting(&self) -> usize {
+        self.jobs.len() + self.reserved
+    }
 }
 
 struct Shared<S> {

@@ -14,6 +14,8 @@ pub mod cpu_pool;
 
 pub mod config;
 
+pub mod throttle;
+
 pub mod jose;
 pub mod password;
 pub mod store;

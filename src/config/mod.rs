@@ -18,6 +18,7 @@ mod registration;
 mod server;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod tls;
 mod tokens;
 
@@ -30,6 +31,7 @@ pub use network::Network;
 pub use passwords::{HashCost, Passwords};
 pub use registration::Registration;
 pub use server::Server;
+pub use throttle::Throttle;
 pub use tls::{Tls, TlsFiles};
 pub use tokens::Tokens;
 
@@ -57,6 +59,8 @@ pub struct Config {
     pub passwords: Passwords,
     /// Who may make an account.
     pub registration: Registration,
+    /// How often strangers may guess.
+    pub throttle: Throttle,
     /// What is logged.
     pub log: Log,
 }
@@ -95,6 +99,7 @@ impl Default for Config {
             database: Database::default(),
             keys: Keys::default(),
             passwords: Passwords::default(),
+            throttle: Throttle::default(),
             log: Log::default(),
         }
     }
@@ -133,6 +138,7 @@ impl Config {
             keys: Keys::read(reader),
             tokens: Tokens::read(reader, &issuer),
             passwords: Passwords::read(reader),
+            throttle: Throttle::read(reader),
             log: Log::read(reader),
             issuer,
         }
@@ -183,6 +189,7 @@ impl Config {
         lines.extend(self.keys.lines());
         lines.extend(self.tokens.lines());
         lines.extend(self.passwords.lines());
+        lines.extend(self.throttle.lines());
         lines.extend(self.log.lines());
         let mut text = String::new();
         let mut section = "";

@@ -86,6 +86,12 @@ fn every_setting_of_the_file_arrives() {
         memory_kib = 65536
         iterations = 3
         parallelism = 4
+        [throttle]
+        free_tries = 3
+        longest_delay = "1h"
+        account_limit = 50
+        address_sign_ins = 100
+        address_registrations = 5
         [log]
         filter = "debug"
         format = "json"
@@ -96,7 +102,7 @@ fn every_setting_of_the_file_arrives() {
     for line in expected.lines().filter(|line| !line.trim().is_empty()) {
         assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
     }
-    assert_eq!(shown.lines().filter(|line| line.contains('=')).count(), 36);
+    assert_eq!(shown.lines().filter(|line| line.contains('=')).count(), 41);
 }
 
 #[test]

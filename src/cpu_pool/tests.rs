@@ -49,6 +49,25 @@ async fn a_full_queue_refuses_and_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_place_counts_as_waiting_until_it_is_used_or_given_back() {
+    let pool = CpuPool::<()>::start(&settings(1, 2), || ()).unwrap();
+    let (release, running) = block(&pool);
+    let (kept, returned) = (pool.reserve().unwrap(), pool.reserve().unwrap());
+    assert!(pool.reserve().is_err() && pool.submit(|()| ()).is_err());
+    drop(returned);
+    let waiting = pool.submit(|()| 1).unwrap();
+    assert!(pool.reserve().is_err());
+    let used = kept.submit(|()| 2);
+    assert!(pool.reserve().is_err(), "a place that was used is a job that waits");
+    release.send(()).unwrap();
+    running.await.unwrap();
+    assert_eq!((waiting.await.unwrap(), used.await.unwrap()), (1, 2));
+    let place = pool.reserve().unwrap();
+    drop(pool);
+    assert_eq!(place.submit(|()| 3).await, Err(Lost), "the pool has gone");
+}
+
+#[tokio::test]
 async fn a_caller_that_hangs_up_frees_its_place_and_is_never_served() {
     let pool = CpuPool::<()>::start(&settings(1, 2), || ()).unwrap();
     let (release, running) = block(&pool);

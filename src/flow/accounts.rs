@@ -1,10 +1,13 @@
 //! The operator's work on accounts. Each act is one durable unit.
 
+use signet_guard::Timestamp;
+
 use crate::account::{DisplayName, Email, Role, User, UserId};
 use crate::app::App;
 use crate::audit::{self, Event};
-use crate::password::{Context, HashError, Password, PhcString, PolicyFault};
-use crate::store::StoreError;
+use crate::password::{Context, HashError, Password, PhcString, Place, PolicyFault};
+use crate::store::{StoreError, Tx};
+use crate::throttle::{Counter, Rule, Subject};
 
 /// An account to be made.
 pub struct NewAccount {
@@ -47,23 +50,33 @@ pub enum AccountError {
 /// When the address is taken, the password is refused, the roles are too many, or hashing or storing fails: then nothing
 /// was written.
 pub async fn create(app: &App, new: NewAccount) -> Result<User, AccountError> {
-    let user = insert(app, new).await?;
+    let new = accept(app, new)?;
+    let user = insert(app, new, app.hasher.reserve()?).await?;
     audit::record(&Event::UserCreated(&user.id));
     Ok(user)
 }
 
-/// Checks the password, hashes it, and writes account and credential in one unit.
-pub(super) async fn insert(app: &App, new: NewAccount) -> Result<User, AccountError> {
-    let roles = distinct(new.roles)?;
+/// An account that may be made.
+pub(super) struct Accepted(NewAccount);
+
+/// Checks what can be checked without the database.
+pub(super) fn accept(app: &App, mut new: NewAccount) -> Result<Accepted, AccountError> {
+    new.roles = distinct(new.roles)?;
     let context = Context { email: Some(&new.email), name: new.name.as_ref() };
     app.password_policy.check(&new.password, &context).map_err(AccountError::PasswordRefused)?;
-    let phc = app.hasher.hash(new.password).await?;
+    Ok(Accepted(new))
+}
+
+/// Hashes the password, and writes account and credential in one unit.
+pub(super) async fn insert(app: &App, new: Accepted, place: Place) -> Result<User, AccountError> {
+    let Accepted(NewAccount { email, password, name, roles }) = new;
+    let phc = place.hash(password).await?;
 
     let now = app.clock.now();
     let user = User {
         id: UserId::random(),
-        email: new.email,
-        name: new.name,
+        email,
+        name,
         roles,
         credential_version: 0,
         created_at: now,
@@ -77,6 +90,8 @@ pub(super) async fn insert(app: &App, new: NewAccount) -> Result<User, AccountEr
                 let inserted = tx.insert_user(user).await?;
                 if inserted {
                     tx.put_password(&user.id, phc.as_str(), *now).await?;
+                    // Whoever guessed at the name before it had an owner must not have locked the owner out.
+                    tx.delete_throttle(&Subject::strangers(&user.email)).await?;
                 }
                 Ok((user.clone(), inserted))
             })
@@ -149,12 +164,80 @@ pub async fn set_password(app: &App, email: Email, password: Password) -> Result
     Ok(user)
 }
 
+/// Lets strangers try to sign in again, as if none had failed. Known devices have counters of their own, and keep them.
+///
+/// # Errors
+/// When no account has the address, or the database fails.
+pub async fn unlock(app: &App, email: Email) -> Result<User, AccountError> {
+    let user = change(app, email, Change::Unlock).await?;
+    audit::record(&Event::UserUnlocked(&user.id));
+    Ok(user)
+}
+
+/// Gives an account another address to sign in with. Its password and its known devices stay.
+///
+/// # Errors
+/// When no account has the first address, one has the second, or the database fails.
+pub async fn set_email(app: &App, email: Email, new: Email) -> Result<User, AccountError> {
+    let user = change(app, email, Change::Email(new.clone())).await?;
+    if user.email != new {
+        return Err(AccountError::AddressTaken);
+    }
+    audit::record(&Event::EmailChanged(&user.id));
+    Ok(user)
+}
+
 /// The account with this address, if there is one.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn by_email(app: &App, email: Email) -> Result<Option<User>, StoreError> {
     app.db.read(email, |tx, email| Box::pin(async move { tx.user_by_email(email).await })).await
+}
+
+/// All that is kept about an account, but for the hash of its password.
+pub struct Record {
+    /// The account.
+    pub user: User,
+    /// When its password was set; `None`: it has none.
+    pub password_changed_at: Option<Timestamp>,
+    /// Failed sign-ins in a row of devices it does not know.
+    pub stranger_tries: u32,
+    /// When strangers may try again; `None`: now, or, if they are locked out, never.
+    pub strangers_free_at: Option<Timestamp>,
+    /// Whether strangers have used all their tries.
+    pub is_locked: bool,
+}
+
+/// Everything about the account with this address.
+///
+/// # Errors
+/// When no account has the address, or the database fails.
+pub async fn record(app: &App, email: Email) -> Result<Record, AccountError> {
+    let (user, password_changed_at, counter) = app
+        .db
+        .read(email, |tx, email| {
+            Box::pin(async move {
+                let Some(user) = tx.user_by_email(email).await? else { return Ok(None) };
+                let subject = Subject::strangers(&user.email);
+                let [counter, ..] = tx.throttles([&subject, &subject, &subject]).await?;
+                Ok(Some((tx.password_changed_at(&user.id).await?, user, counter)))
+            })
+        })
+        .await?
+        .map(|(changed_at, user, counter)| (user, changed_at, counter))
+        .ok_or(AccountError::NoSuchUser)?;
+    let now = app.clock.now();
+    let counter = counter.unwrap_or(Counter::none(now)).at(now);
+    let refused = Rule::strangers(&app.config.throttle).check(&counter, now).err();
+    let is_locked = refused.is_some_and(|refused| refused.is_locked);
+    Ok(Record {
+        user,
+        password_changed_at,
+        stranger_tries: counter.tries,
+        strangers_free_at: refused.filter(|_| !is_locked).map(|_| counter.free_at),
+        is_locked,
+    })
 }
 
 /// Sorted, each once, and not too many.
@@ -170,6 +253,30 @@ enum Change {
     Enable,
     Roles(Vec<Role>),
     Password(PhcString),
+    Unlock,
+    Email(Email),
+}
+
+impl Change {
+    async fn apply(&self, tx: &mut Tx, user: &User, now: Timestamp) -> Result<(), StoreError> {
+        match self {
+            Self::Disable => tx.disable_user(&user.id, now).await.map(drop),
+            Self::Enable => tx.enable_user(&user.id).await.map(drop),
+            Self::Roles(roles) => tx.set_roles(&user.id, roles).await.map(drop),
+            Self::Password(phc) => {
+                tx.put_password(&user.id, phc.as_str(), now).await?;
+                tx.delete_throttle(&Subject::strangers(&user.email)).await.map(drop)
+            }
+            Self::Unlock => tx.delete_throttle(&Subject::strangers(&user.email)).await.map(drop),
+            Self::Email(new) => {
+                if tx.set_email(&user.id, new).await? {
+                    // As for a new account.
+                    tx.delete_throttle(&Subject::strangers(new)).await?;
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
 /// Changes the account with this address and answers how it stands afterwards.
@@ -179,12 +286,7 @@ async fn change(app: &App, email: Email, change: Change) -> Result<User, Account
         .write(unit, |tx, (email, change, now)| {
             Box::pin(async move {
                 let Some(user) = tx.user_by_email(email).await? else { return Ok(None) };
-                match change {
-                    Change::Disable => tx.disable_user(&user.id, *now).await.map(drop)?,
-                    Change::Enable => tx.enable_user(&user.id).await.map(drop)?,
-                    Change::Roles(roles) => tx.set_roles(&user.id, roles).await.map(drop)?,
-                    Change::Password(phc) => tx.put_password(&user.id, phc.as_str(), *now).await.map(drop)?,
-                }
+                change.apply(tx, &user, *now).await?;
                 tx.user(&user.id).await
             })
         })

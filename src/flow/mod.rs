@@ -5,8 +5,10 @@
 
 pub mod access_token;
 pub mod accounts;
+pub mod device;
 pub mod readiness;
 pub mod registration;
 pub mod self_check;
 pub mod sign_in;
 pub mod signing_keys;
+pub mod throttle;

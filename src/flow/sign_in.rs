@@ -1,15 +1,20 @@
 //! First-party sign-in: a password for an access token.
 
+use std::net::IpAddr;
+
 use signet_guard::{Scope, ScopeToken, Timestamp};
 
 use crate::account::{Email, User, UserId};
 use crate::app::App;
-use crate::audit::{self, Event, SignInRefusal};
+use crate::audit::{self, Event, SignInRefusal, ThrottleReason};
 use crate::config::Passwords;
 use crate::flow::access_token::{self, ACCOUNT_SCOPE, Issue, Issued};
+use crate::flow::device::{DeviceId, DeviceProof, PROOF_LIFE, PresentedDevice};
+use crate::flow::throttle::{self, Charged, Limit, Throttled};
 use crate::jose::SignError;
-use crate::password::{HashError, Password, PhcString, Verdict};
+use crate::password::{HashError, Password, PhcString, Place, Verdict};
 use crate::store::{SignInCandidate, StoreError};
+use crate::throttle::{Counter, Rule, Subject};
 
 /// One try to sign in.
 pub struct SignIn {
@@ -19,6 +24,18 @@ pub struct SignIn {
     pub password: Password,
     /// What the token shall allow; everything a first-party token may allow when absent.
     pub scope: Option<Scope>,
+    /// Where it comes from.
+    pub address: IpAddr,
+    /// The proof that this device has signed in before, if it sent one.
+    pub device: Option<PresentedDevice>,
+}
+
+/// What a successful sign-in gets.
+pub struct SignedIn {
+    /// The token.
+    pub issued: Issued,
+    /// The proof that this device has signed in, dated now.
+    pub device: DeviceProof,
 }
 
 /// Why there is no token.
@@ -30,6 +47,9 @@ pub enum SignInError {
     /// More was asked for than a first-party token may allow.
     #[error("the scope is not offered")]
     InvalidScope,
+    /// Too many tries: this one was not looked at.
+    #[error(transparent)]
+    Throttled(#[from] Throttled),
     /// The password could not be checked now.
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -43,32 +63,108 @@ pub enum SignInError {
 
 /// Checks a password and issues an access token.
 ///
-/// An unknown address costs the same hash as a wrong password. The one write after the check succeeds only if the
-/// account is still enabled and its credentials are still those that were checked, so that no sign-in outlives a
-/// disable or a new password.
+/// An unknown address costs the same hash as a wrong password, and is counted like one. The try is counted before the
+/// hash, so that of many at once no more are looked at than are allowed, and taken back when we are to blame. The one
+/// write after the check succeeds only if the account is still enabled and its credentials are still those that were
+/// checked, so that no sign-in outlives a disable or a new password.
 ///
 /// # Errors
 /// See [`SignInError`].
-pub async fn sign_in(app: &App, attempt: SignIn) -> Result<Issued, SignInError> {
-    let scope = granted_scope(app, attempt.scope)?;
+pub async fn sign_in(app: &App, attempt: SignIn) -> Result<SignedIn, SignInError> {
+    let SignIn { email, password, scope, address, device } = attempt;
+    let scope = granted_scope(app, scope)?;
     // Nobody can have such a password, so its length alone refuses it, whoever the account is. Not the limit in force:
     // that is for new passwords, and may have been higher before.
-    if attempt.password.exceeds(Passwords::LONGEST) {
+    if password.exceeds(Passwords::LONGEST) {
         return Err(refused(None, SignInRefusal::WrongPassword));
     }
-    let candidate = app
-        .db
-        .read(attempt.email, |tx, email| Box::pin(async move { tx.sign_in_candidate(email).await }))
-        .await?;
-    let Proven { user, rehashed } = verify(app, candidate, attempt.password).await?;
+    let Found { candidate, device, limits } = find(app, &email, address, device).await?;
+    let user = candidate.as_ref().map(|candidate| candidate.user.id.clone());
+    let throttled = |throttled: Throttled| {
+        audit::record(&Event::SignInThrottled { user: user.as_ref(), reason: throttled.reason });
+        throttled
+    };
+    throttle::check(&limits, app.clock.now()).map_err(throttled)?;
+    // Before anything is counted: whoever finds the queue full has not tried.
+    let place = app.hasher.reserve()?;
+    let limits = limits.into_iter().map(|(limit, _)| limit).collect();
+    let charged = throttle::charge(app, limits).await?.map_err(throttled)?;
+    if let Some(user) = user.as_ref().filter(|_| charged.locked_account(app.clock.now())) {
+        audit::record(&Event::AccountLocked(user));
+    }
 
+    let checked = match verify(app, place, candidate, password).await {
+        Ok(proven) => record(app, proven, charged.clone()).await,
+        Err(error) => Err(error),
+    };
+    let user = match checked {
+        Ok(user) => user,
+        Err(error) => {
+            if !matches!(error, SignInError::Refused) {
+                throttle::give_back(app, charged).await;
+            }
+            return Err(error);
+        }
+    };
     let now = app.clock.now();
-    let record = Record { user: user.id.clone(), credential_version: user.credential_version, now, rehashed };
-    let recorded = app.db.write(record, |tx, it| Box::pin(async move { it.commit(tx).await })).await?;
-    let user = recorded.ok_or_else(|| refused(Some(&user.id), SignInRefusal::Superseded))?;
     let issued = access_token::issue(app, Issue { user: &user, scope, authenticated_at: now }).await?;
+    let id = device.unwrap_or_else(DeviceId::random);
+    let keys = app.keyring.device_keys().ok_or(SignError::NoActiveKey)?;
+    let device = DeviceProof::issue(&keys, &user, &id, now).ok_or(SignError::NoActiveKey)?;
     audit::record(&Event::SignedIn(&user.id));
-    Ok(issued)
+    Ok(SignedIn { issued, device })
+}
+
+/// What is known before the password is looked at.
+struct Found {
+    candidate: Option<SignInCandidate>,
+    /// The device, when it is known and has not used up its tries.
+    device: Option<DeviceId>,
+    /// What the try counts against, in the order in which the rows are held.
+    limits: Vec<(Limit, Option<Counter>)>,
+}
+
+/// Reads the account and the counters, and tells known devices from strangers.
+async fn find(
+    app: &App,
+    email: &Email,
+    address: IpAddr,
+    device: Option<PresentedDevice>,
+) -> Result<Found, StoreError> {
+    let settings = &app.config.throttle;
+    let from = Subject::sign_in_address(address);
+    let strangers = Subject::strangers(email);
+    // Whether it is one is known only with the account; its counter is read beforehand, with the others.
+    let claimed =
+        device.map_or_else(|| from.clone(), |device| Subject::device(device.claimed_id().as_bytes()));
+    let question = (email.clone(), [from, strangers, claimed]);
+    let (candidate, [from, strangers, claimed], counts) = app
+        .db
+        .read(question, |tx, (email, subjects)| {
+            Box::pin(async move {
+                let counts = tx.throttles(subjects.each_ref()).await?;
+                Ok((tx.sign_in_candidate(email).await?, subjects.clone(), counts))
+            })
+        })
+        .await?;
+    let now = app.clock.now();
+    let user = candidate.as_ref().map(|candidate| &candidate.user);
+    let keys = app.keyring.device_keys();
+    let known = device.zip(keys).and_then(|(device, keys)| device.verify(&keys, user, now));
+
+    let rule = Rule::device(settings, PROOF_LIFE);
+    let is_locked = counts[2].is_some_and(|it| rule.check(&it, now).is_err_and(|refused| refused.is_locked));
+    let limit = |subject, rule, reason| Limit { subject, rule, reason };
+    if let Some(device) = known.filter(|_| !is_locked) {
+        // Nor does it count against the address: a stranger behind the same one must not keep the owner out.
+        let limits = vec![(limit(claimed, rule, ThrottleReason::Device), counts[2])];
+        return Ok(Found { candidate, device: Some(device), limits });
+    }
+    let limits = vec![
+        (limit(from, Rule::sign_in_address(settings), ThrottleReason::Address), counts[0]),
+        (limit(strangers, Rule::strangers(settings), ThrottleReason::Account), counts[1]),
+    ];
+    Ok(Found { candidate, device: None, limits })
 }
 
 /// An account whose password was right at the time it was read.
@@ -85,12 +181,13 @@ struct Rehashed {
 
 async fn verify(
     app: &App,
+    place: Place,
     candidate: Option<SignInCandidate>,
     password: Password,
 ) -> Result<Proven, SignInError> {
     let stored = candidate.as_ref().and_then(|candidate| candidate.password.clone());
     let again = password.share();
-    let verdict = app.hasher.verify(password, stored.as_deref()).await?;
+    let verdict = place.verify(password, stored.as_deref()).await?;
     let Some(SignInCandidate { user, .. }) = candidate else {
         return Err(refused(None, SignInRefusal::UnknownUser));
     };
@@ -121,12 +218,27 @@ async fn rehash(app: &App, old: String, password: Password) -> Result<Option<Reh
     }
 }
 
+/// Writes that the sign-in took place; the account as it is then.
+async fn record(app: &App, proven: Proven, charged: Charged) -> Result<User, SignInError> {
+    let Proven { user, rehashed } = proven;
+    let record = Record {
+        user: user.id.clone(),
+        credential_version: user.credential_version,
+        now: app.clock.now(),
+        rehashed,
+        charged,
+    };
+    let recorded = app.db.write(record, |tx, it| Box::pin(async move { it.commit(tx).await })).await?;
+    recorded.ok_or_else(|| refused(Some(&user.id), SignInRefusal::Superseded))
+}
+
 /// The one write of a sign-in.
 struct Record {
     user: UserId,
     credential_version: i64,
     now: Timestamp,
     rehashed: Option<Rehashed>,
+    charged: Charged,
 }
 
 impl Record {
@@ -140,6 +252,7 @@ impl Record {
             // Someone else may have replaced it in between; theirs is as good.
             tx.replace_outdated_password(&self.user, old, new.as_str()).await?;
         }
+        throttle::succeed(tx, &self.charged, self.now).await?;
         tx.user(&self.user).await
     }
 }

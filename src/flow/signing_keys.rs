@@ -7,10 +7,13 @@ use crate::app::App;
 use crate::audit::{self, Event};
 use crate::config::RootKeySource;
 use crate::jose::{
-    GenerateError, ImportError, PrivateKey, PublicJwk, PublishError, PublishedKeys, RootKeyError, RootKeyId,
-    RootKeys, SealContext, SealError, SigningKey,
+    GenerateError, ImportError, MacKeys, PrivateKey, PublicJwk, PublishError, PublishedKeys, RootKeyError,
+    RootKeyId, RootKeys, SealContext, SealError, SigningKey,
 };
 use crate::store::{KeyStatus, SigningKeyRow, StoreError};
+
+/// What the keys of device proofs are derived for. Another word here would make every known device a stranger.
+const DEVICE_KEYS: &str = "device-proof";
 
 /// Why the keys could not be opened or made.
 #[derive(Debug, thiserror::Error)]
@@ -117,6 +120,7 @@ pub async fn load_or_create(app: &App) -> Result<Loaded, SigningKeysError> {
         rows = stored(app).await?;
     }
     install(app, &roots, &rows)?;
+    app.keyring.install_device_keys(MacKeys::derive(&roots, DEVICE_KEYS)?);
     Ok(loaded)
 }
 

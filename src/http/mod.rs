@@ -19,6 +19,7 @@ pub mod redirect;
 
 mod conditional;
 mod cors;
+mod device_cookie;
 mod docs;
 mod health;
 mod me;

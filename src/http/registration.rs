@@ -6,7 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::error::Problem;
-use super::extract::JsonBody;
+use super::extract::{ClientAddress, JsonBody};
 use super::user_document::UserDocument;
 use crate::account::{DisplayName, Email};
 use crate::app::App;
@@ -39,16 +39,22 @@ pub(crate) struct RegisterRequest {
             body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "The address has an account.",
             body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many registrations from one network address; see Retry-After.",
+            body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn register(app: Data<App>, body: JsonBody) -> Result<HttpResponse, Problem> {
+pub(crate) async fn register(
+    app: Data<App>,
+    ClientAddress(address): ClientAddress,
+    body: JsonBody,
+) -> Result<HttpResponse, Problem> {
     let JsonBody(mut fields) = body;
     let email = fields.required("email", Email::parse);
     let password = fields.secret("password");
     let name = fields.optional("name", DisplayName::parse);
     let (email, password) = fields.finish(email.zip(password))?;
 
-    let registration = Registration { email, password: Password::new(password), name };
+    let registration = Registration { email, password: Password::new(password), name, address };
     let user = registration::register(&app, registration).await?;
     Ok(HttpResponse::Created().json(UserDocument::from(&user)))
 }

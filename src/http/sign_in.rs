@@ -1,17 +1,19 @@
 //! `POST /api/v1/login`.
 
-use actix_web::HttpResponse;
+use actix_web::http::header::SET_COOKIE;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::{Deserialize, Serialize};
 use signet_guard::Scope;
 use utoipa::ToSchema;
 
+use super::device_cookie;
 use super::error::Problem;
-use super::extract::JsonBody;
+use super::extract::{ClientAddress, JsonBody};
 use crate::account::{Email, Invalid};
 use crate::app::App;
-use crate::flow::access_token::Issued;
-use crate::flow::sign_in::{self, SignIn};
+use crate::flow::device::PresentedDevice;
+use crate::flow::sign_in::{self, SignIn, SignedIn};
 use crate::password::Password;
 
 /// Longest scope that may be asked for, in bytes.
@@ -31,6 +33,10 @@ pub(crate) struct LoginRequest {
     /// A part of what the service offers, separated by spaces (RFC 6749 §3.3); all of it when left out.
     #[schema(max_length = 1000, example = "signet:account")]
     scope: Option<String>,
+    /// The `device` of an earlier answer: with it, strangers who guess at the account cannot keep you out. Browsers send
+    /// it as a cookie by themselves. One that does not count (any more) is ignored.
+    #[schema(example = "sgd_AbC…")]
+    device: Option<String>,
 }
 
 /// A token response (RFC 6749 §5.1).
@@ -47,15 +53,20 @@ pub(crate) struct TokenResponse {
     /// What the token allows.
     #[schema(example = "signet:account")]
     scope: String,
+    /// The proof that this device has signed in to this account, for 180 days: send it with the next sign-in, and keep it
+    /// as you keep the token. It is worth nothing without the password, and void with a new one.
+    #[schema(example = "sgd_AbC…")]
+    device: String,
 }
 
-impl From<Issued> for TokenResponse {
-    fn from(issued: Issued) -> Self {
+impl From<SignedIn> for TokenResponse {
+    fn from(SignedIn { issued, device }: SignedIn) -> Self {
         Self {
             access_token: issued.access_token,
             token_type: "Bearer",
             expires_in: issued.expires_in,
             scope: issued.scope.to_string(),
+            device: device.as_str().to_owned(),
         }
     }
 }
@@ -65,20 +76,34 @@ impl From<Issued> for TokenResponse {
     post, path = "/api/v1/login", tag = "accounts", operation_id = "login",
     request_body = LoginRequest,
     responses(
-        (status = 200, description = "A token.", body = TokenResponse),
+        (status = 200, description = "A token. The device proof is set as a cookie too.", body = TokenResponse),
         (status = 401, description = "The address or the password is wrong, or the account is disabled.",
+            body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many tries at this account or from this network address; see Retry-After.",
             body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn login(app: Data<App>, body: JsonBody) -> Result<HttpResponse, Problem> {
+pub(crate) async fn login(
+    app: Data<App>,
+    request: HttpRequest,
+    ClientAddress(address): ClientAddress,
+    body: JsonBody,
+) -> Result<HttpResponse, Problem> {
     let JsonBody(mut fields) = body;
     let email = fields.required("email", Email::parse);
     let password = fields.secret("password");
     let scope = fields.optional("scope", scope);
+    let device = fields.optional_secret("device");
     let (email, password) = fields.finish(email.zip(password))?;
 
-    let issued = sign_in::sign_in(&app, SignIn { email, password: Password::new(password), scope }).await?;
-    Ok(HttpResponse::Ok().json(TokenResponse::from(issued)))
+    let issuer = &app.config.issuer;
+    let device = device
+        .and_then(|text| PresentedDevice::parse(&text))
+        .or_else(|| device_cookie::presented(issuer, request.headers()));
+    let attempt = SignIn { email, password: Password::new(password), scope, address, device };
+    let signed_in = sign_in::sign_in(&app, attempt).await?;
+    let cookie = device_cookie::set(issuer, &signed_in.device);
+    Ok(HttpResponse::Ok().insert_header((SET_COOKIE, cookie)).json(TokenResponse::from(signed_in)))
 }
 
 fn scope(text: &str) -> Result<Scope, Invalid> {

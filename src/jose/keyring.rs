@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use signet_guard::{AccessTokenClaims, KeySet, SharedKeys};
 
-use super::{PublishError, PublishedKeys, SignError, SigningKey};
+use super::{MacKeys, PublishError, PublishedKeys, SignError, SigningKey};
 use crate::cpu_pool::{CpuPool, Full, Lost, PoolSettings};
 
 /// How many signatures may wait for each thread: at most a second's worth.
@@ -17,6 +17,7 @@ pub struct Keyring {
     active: ArcSwapOption<SigningKey>,
     published: ArcSwap<PublishedKeys>,
     shared: SharedKeys,
+    device_keys: ArcSwapOption<MacKeys>,
     /// Signs beside the request threads: a signature keeps a core busy for most of a millisecond.
     pool: CpuPool<()>,
 }
@@ -40,6 +41,7 @@ impl Keyring {
             active: ArcSwapOption::empty(),
             published: ArcSwap::from_pointee(empty),
             shared: SharedKeys::new(KeySet::default()),
+            device_keys: ArcSwapOption::empty(),
             pool: CpuPool::start(&settings, || ())?,
         })
     }
@@ -57,6 +59,16 @@ impl Keyring {
         self.shared.replace(key_set);
         self.active.store(active.map(Arc::new));
         Ok(())
+    }
+
+    /// Replaces the keys that prove which device has signed in before.
+    pub fn install_device_keys(&self, keys: MacKeys) {
+        self.device_keys.store(Some(Arc::new(keys)));
+    }
+
+    /// The keys that prove which device has signed in before; `None` until they are installed.
+    pub fn device_keys(&self) -> Option<Arc<MacKeys>> {
+        self.device_keys.load_full()
     }
 
     /// The published set.

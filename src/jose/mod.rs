@@ -1,10 +1,12 @@
-//! Private keys: the root keys that seal secrets, the keys that sign tokens, and the public set they are checked with.
+//! Private keys: the root keys that seal secrets, the keys that sign tokens, the keys of message authentication codes, and
+//! the public set that tokens are checked with.
 //!
 //! Nothing outside this module holds a private key. RSA keys are made and read by the `rsa` crate, which never signs;
 //! signatures come from aws-lc-rs, in constant time, with the parsed key kept.
 
 mod jwk;
 mod keyring;
+mod mac;
 mod private_key;
 mod published;
 mod root_key;
@@ -14,6 +16,7 @@ mod signing_key;
 
 pub use jwk::{JwkError, PublicJwk};
 pub use keyring::Keyring;
+pub use mac::{Mac, MacKeys, TAG_BYTES};
 pub use private_key::{GenerateError, ImportError, PrivateKey};
 pub use published::{PublishError, PublishedKeys};
 pub use root_key::{InvalidRootKeyId, RootKey, RootKeyError, RootKeyId, RootKeys};

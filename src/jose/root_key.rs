@@ -199,6 +199,11 @@ impl RootKeys {
         &self.0[0]
     }
 
+    /// All of them, the active one first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &RootKey> {
+        self.0.iter()
+    }
+
     /// The key of that name.
     pub fn by_id(&self, id: &RootKeyId) -> Option<&RootKey> {
         self.0.iter().find(|key| key.id == *id)

@@ -12,7 +12,7 @@ use super::memory::Blocks;
 use super::phc::{OUTPUT_BYTES, SALT_BYTES, Stored, work};
 use super::{Password, PhcString};
 use crate::config::{HashCost, Passwords};
-use crate::cpu_pool::{CpuPool, Full, Lost, PoolSettings};
+use crate::cpu_pool::{self, CpuPool, Full, Lost, PoolSettings};
 
 /// By how much hashing yields to the rest of the process: other routes keep their latency while sign-ins queue.
 const NICE: i32 = 10;
@@ -112,13 +112,49 @@ impl Hasher {
         Ok(Self { pool: Arc::new(pool), cost, dummy: dummy.into_string().into() })
     }
 
-    /// Hashes a password with the configured cost and a new random salt.
+    /// Takes a place in the queue, for whoever has something to do before the password may be looked at: when there is
+    /// none, nothing needs to be undone.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`].
+    pub fn reserve(&self) -> Result<Place, HashError> {
+        Ok(Place { place: self.pool.reserve()?, cost: self.cost, dummy: Arc::clone(&self.dummy) })
+    }
+
+    /// As [`Place::hash`], with the place taken now.
     ///
     /// # Errors
     /// [`HashError`]: the queue is full, or the machine gave no memory.
     pub async fn hash(&self, password: Password) -> Result<PhcString, HashError> {
+        self.reserve()?.hash(password).await
+    }
+
+    /// As [`Place::verify`], with the place taken now.
+    ///
+    /// # Errors
+    /// [`HashError`]: the queue is full, or the machine gave no memory.
+    pub async fn verify(&self, password: Password, stored: Option<&str>) -> Result<Verdict, HashError> {
+        self.reserve()?.verify(password, stored).await
+    }
+}
+
+/// A place in the queue of the hashing threads. Dropping it gives it back.
+#[derive(Debug)]
+#[must_use = "a place that is dropped is given back"]
+pub struct Place {
+    place: cpu_pool::Place<Blocks>,
+    cost: HashCost,
+    dummy: Arc<str>,
+}
+
+impl Place {
+    /// Hashes a password with the configured cost and a new random salt.
+    ///
+    /// # Errors
+    /// [`HashError`]: the machine gave no memory, or the service stops.
+    pub async fn hash(self, password: Password) -> Result<PhcString, HashError> {
         let cost = self.cost;
-        self.pool.submit(move |blocks| hash(&password, &cost, blocks))?.await?
+        self.place.submit(move |blocks| hash(&password, &cost, blocks)).await?
     }
 
     /// Compares a password with a stored hash. Without one (no such user, no password set) the dummy hash is compared
@@ -131,8 +167,8 @@ impl Hasher {
     /// difference.
     ///
     /// # Errors
-    /// [`HashError`]: the queue is full, or the machine gave no memory.
-    pub async fn verify(&self, password: Password, stored: Option<&str>) -> Result<Verdict, HashError> {
+    /// [`HashError`]: the machine gave no memory, or the service stops.
+    pub async fn verify(self, password: Password, stored: Option<&str>) -> Result<Verdict, HashError> {
         let cost = self.cost;
         // Parsed by the caller's thread: it is bounded and takes a microsecond.
         let candidate = match stored {
@@ -140,12 +176,12 @@ impl Hasher {
             None => Err(Verdict::Mismatch),
         };
         match candidate {
-            Ok(stored) => self.pool.submit(move |blocks| verify(&password, &stored, &cost, blocks))?.await?,
+            Ok(stored) => self.place.submit(move |blocks| verify(&password, &stored, &cost, blocks)).await?,
             Err(verdict) => {
                 // It parsed when it was made; the error is only for the type's sake.
                 let dummy = Stored::parse(&self.dummy, &cost).map_err(|_| HashError::Engine)?;
-                self.pool
-                    .submit(move |blocks| verify(&password, &dummy, &cost, blocks).map(|_| verdict))?
+                self.place
+                    .submit(move |blocks| verify(&password, &dummy, &cost, blocks).map(|_| verdict))
                     .await?
             }
         }

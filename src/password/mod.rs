@@ -13,7 +13,7 @@ use std::sync::Arc;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 use zeroize::Zeroizing;
 
-pub use hasher::{HashError, Hasher, HasherError, Verdict};
+pub use hasher::{HashError, Hasher, HasherError, Place, Verdict};
 pub use phc::PhcString;
 pub use policy::{Context, Policy, PolicyFault};
 

@@ -21,8 +21,11 @@ macro_rules! migration {
     };
 }
 
-const MIGRATIONS: &[Embedded] =
-    &[migration!(1, "accounts", "0001_accounts.sql"), migration!(2, "signing_keys", "0002_signing_keys.sql")];
+const MIGRATIONS: &[Embedded] = &[
+    migration!(1, "accounts", "0001_accounts.sql"),
+    migration!(2, "signing_keys", "0002_signing_keys.sql"),
+    migration!(3, "throttles", "0003_throttles.sql"),
+];
 
 /// sqlx's own table, under its own name.
 const TABLE: &str = "_sqlx_migrations";

@@ -15,6 +15,7 @@ mod postgres;
 mod private_file;
 mod signing_keys;
 mod sqlite;
+mod throttles;
 mod tx;
 mod unit;
 mod users;

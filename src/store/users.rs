@@ -29,6 +29,9 @@ const DISABLE_USER: &str = "UPDATE users SET disabled_at = COALESCE(disabled_at,
      credential_version = credential_version + 1 WHERE id = $1";
 const ENABLE_USER: &str =
     "UPDATE users SET disabled_at = NULL, credential_version = credential_version + 1 WHERE id = $1";
+// The unique index has the last word where two transactions take one address at once.
+const SET_EMAIL: &str = "UPDATE users SET email = $2 \
+     WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users taken WHERE taken.email = $2 AND taken.id <> $1)";
 const RECORD_SIGN_IN: &str = "UPDATE users SET last_sign_in = $3 \
      WHERE id = $1 AND disabled_at IS NULL AND credential_version = $2";
 
@@ -137,6 +140,14 @@ impl Tx {
         execute!(self, sqlx::query(DELETE_ROLES).bind(id.as_str()))?;
         self.insert_roles(id, roles).await?;
         Ok(true)
+    }
+
+    /// Gives an account another address. `false`: no such account, or another one has the address.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn set_email(&mut self, id: &UserId, email: &Email) -> Result<bool, StoreError> {
+        Ok(execute!(self, sqlx::query(SET_EMAIL).bind(id.as_str()).bind(email.as_str()))? == 1)
     }
 
     /// Disables an account and bumps its credential version. A disabled account keeps the time it was disabled at.

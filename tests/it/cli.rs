@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::helpers::app::PASSWORD;
 use crate::helpers::process::{Process, command, printed, run};
 
-fn signet(folder: &std::path::Path, arguments: &[&str], input: &str) -> std::process::Output {
+pub(crate) fn signet(folder: &std::path::Path, arguments: &[&str], input: &str) -> std::process::Output {
     let mut command = command(folder);
     command.args(arguments);
     run(command, input)

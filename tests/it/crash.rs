@@ -19,7 +19,9 @@ fn quick(folder: &std::path::Path) -> std::process::Command {
     let mut command = command(folder);
     command
         .env("SIGNET__PASSWORDS__COST__MEMORY_KIB", "7168")
-        .env("SIGNET__PASSWORDS__COST__ITERATIONS", "5");
+        .env("SIGNET__PASSWORDS__COST__ITERATIONS", "5")
+        .env("SIGNET__THROTTLE__ADDRESS_SIGN_INS", "1000")
+        .env("SIGNET__THROTTLE__ADDRESS_REGISTRATIONS", "1000");
     command
 }
 

@@ -86,25 +86,28 @@ async fn callers_who_hang_up_leave_the_queue() {
     let mut serve = command(folder.path());
     serve.env("SIGNET__PASSWORDS__THREADS", "1").env("SIGNET__PASSWORDS__COST__ITERATIONS", "16");
     let server = Process::start_command(serve, folder.path()).unwrap();
-    let body = json!({ "email": "nobody@example.com", "password": PASSWORD });
-    let text = body.to_string();
-    let request = format!(
-        "POST /api/v1/login HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{text}",
-        text.len()
-    );
+    // A name each: it is the queue that must let them go, not the throttle that turns them away.
+    let body = |name: usize| json!({ "email": format!("n{name}@example.com"), "password": PASSWORD });
+    let request = |name: usize| {
+        let text = body(name).to_string();
+        format!(
+            "POST /api/v1/login HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{text}",
+            text.len()
+        )
+    };
     let address = server.url.strip_prefix("http://").unwrap();
     let callers: Vec<_> = (0..20)
-        .map(|_| {
+        .map(|name| {
             let mut caller = TcpStream::connect(address).unwrap();
-            caller.write_all(request.as_bytes()).unwrap();
+            caller.write_all(request(name).as_bytes()).unwrap();
             caller
         })
         .collect();
     // Closed in the ordinary way, as a browser does when its tab is closed: no reset, only an end of file.
     drop(callers);
     let client = Client::builder().no_proxy().build().unwrap();
-    let answer = client.post(format!("{}/api/v1/login", server.url)).json(&body).send().await.unwrap();
+    let answer = client.post(format!("{}/api/v1/login", server.url)).json(&body(20)).send().await.unwrap();
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     let hashed = server.logged().matches("login.fail").count();
     assert!(hashed < 10, "{} passwords were hashed for callers who had gone", hashed - 1);

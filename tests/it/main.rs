@@ -4,6 +4,7 @@
 
 mod accounts;
 mod cli;
+mod cli_users;
 mod crash;
 mod deadlines;
 mod edges;
@@ -21,4 +22,5 @@ mod secrets;
 mod smuggling;
 mod start;
 mod store;
+mod throttle;
 mod tls;

@@ -24,6 +24,7 @@ const NAME: &str = "canary-six";
 struct Scenario {
     folder: tempfile::TempDir,
     token: String,
+    device: String,
     server: Process,
     client: Client,
 }
@@ -56,8 +57,13 @@ impl Scenario {
             assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
         }
         let answer = post("/api/v1/login", json!({ "email": EMAIL, "password": PASSWORD })).await;
-        let token: Value = answer.json().await.unwrap();
-        let token = token["access_token"].as_str().unwrap().to_owned();
+        let answer: Value = answer.json().await.unwrap();
+        let [token, device] =
+            ["access_token", "device"].map(|member| answer[member].as_str().unwrap().to_owned());
+        for text in [device.clone(), device.to_uppercase()] {
+            let body = json!({ "email": EMAIL, "password": WRONG, "device": text });
+            assert_eq!(post("/api/v1/login", body).await.status(), StatusCode::UNAUTHORIZED);
+        }
         for path in
             ["/api/v1/me", &format!("/api/v1/me?access_token={token}"), &format!("/{token}?p={WRONG}")]
         {
@@ -74,7 +80,7 @@ impl Scenario {
         std::fs::write(folder.path().join("log-of-the-command"), &set.stderr).unwrap();
         std::fs::write(folder.path().join("log-of-the-import"), [import.stdout, import.stderr].concat())
             .unwrap();
-        Self { folder, token, server, client }
+        Self { folder, token, device, server, client }
     }
 
     /// Signatures are what makes a token a secret; its claims are in the audit log by right.
@@ -99,8 +105,14 @@ async fn a136_no_secret_reaches_a_log_even_when_everything_is_logged() {
     let scenario = Scenario::play().await;
     let signature = scenario.signature().to_owned();
     let upper = signature.to_uppercase();
-    let canaries: Vec<&[u8]> =
-        vec![b"canary-", signature.as_bytes(), upper.as_bytes(), b"BEGIN PRIVATE KEY", b"$argon2id$"];
+    let canaries: Vec<&[u8]> = vec![
+        b"canary-",
+        b"sgd_",
+        signature.as_bytes(),
+        upper.as_bytes(),
+        b"BEGIN PRIVATE KEY",
+        b"$argon2id$",
+    ];
     let mut logs = 0;
     for file in std::fs::read_dir(scenario.folder.path()).unwrap() {
         let path = file.unwrap().path();
@@ -133,6 +145,9 @@ async fn a132_the_database_holds_no_password_no_token_and_no_private_key() {
         OPERATOR.as_bytes(),
         SHORT.as_bytes(),
         scenario.signature().as_bytes(),
+        &scenario.device.as_bytes()[..40],
+        b"canary-nobody",
+        b"sgd_",
         b"eyJ",
         &der.as_bytes()[40..80],
         &prime,
@@ -155,8 +170,12 @@ async fn a133_nothing_that_is_stored_opens_anything() {
     let values = stored_values(&scenario.folder.path().join("data/signet.db")).await;
     assert!(values.iter().any(|value| value.starts_with("$argon2id$")), "{values:?}");
     let url = &scenario.server.url;
+    let file = SqliteConnectOptions::new().filename(scenario.folder.path().join("data/signet.db"));
+    let mut thief = SqliteConnection::connect_with(&file).await.unwrap();
     for value in values.iter().filter(|value| value.bytes().all(|b| b.is_ascii_graphic())) {
-        let body = json!({ "email": EMAIL, "password": value });
+        // Not the throttle shall refuse it.
+        sqlx::query("DELETE FROM throttles").execute(&mut thief).await.unwrap();
+        let body = json!({ "email": EMAIL, "password": value, "device": value });
         let login = scenario.client.post(format!("{url}/api/v1/login")).json(&body).send().await.unwrap();
         assert_eq!(login.status(), StatusCode::UNAUTHORIZED, "{value}");
         let me = scenario.client.get(format!("{url}/api/v1/me")).bearer_auth(value).send().await.unwrap();

@@ -54,6 +54,7 @@ impl From<SignInError> for Problem {
                 code: "invalid-scope",
                 detail: "asks for more than this service offers; leave it out to get all of it".to_owned(),
             }]),
+            SignInError::Throttled(throttled) => Self::too_many_sign_ins(throttled.retry_after),
             SignInError::Hash(error) => error.into(),
             SignInError::Sign(error) => error.into(),
             SignInError::Store(error) => error.into(),
@@ -84,6 +85,7 @@ impl From<RegistrationError> for Problem {
     fn from(error: RegistrationError) -> Self {
         match error {
             RegistrationError::Closed => Self::registration_closed(),
+            RegistrationError::Throttled(throttled) => Self::too_many_registrations(throttled.retry_after),
             RegistrationError::Account(error) => error.into(),
         }
     }

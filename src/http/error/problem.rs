@@ -65,6 +65,7 @@ kinds! {
     ADDRESS_TAKEN = "address-taken", CONFLICT, "The address is taken";
     TOO_LARGE = "body-too-large", PAYLOAD_TOO_LARGE, "The body is too large";
     MEDIA_TYPE = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "Not JSON";
+    TOO_MANY_TRIES = "too-many-tries", TOO_MANY_REQUESTS, "Too many tries";
     WRONG_HOST = "misdirected-request", MISDIRECTED_REQUEST, "Not a host of this service";
     INTERNAL = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here";
     UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE, "Temporarily unavailable";
@@ -155,6 +156,25 @@ impl Problem {
     /// The address has an account already.
     pub fn address_taken() -> Self {
         Self::new(ADDRESS_TAKEN, "An account with this e-mail address exists. Sign in instead.")
+    }
+
+    /// Too many tries to sign in. The same for every account, and for none.
+    pub fn too_many_sign_ins(retry_after: Duration) -> Self {
+        Self::new(
+            TOO_MANY_TRIES,
+            "There were too many tries to sign in to this account, or from your network. Wait Retry-After seconds, or \
+             use a device that has signed in before. If it goes on, ask the operator to unlock the account.",
+        )
+        .with(Header::RetryAfter(retry_after))
+    }
+
+    /// Too many registrations from one network address.
+    pub fn too_many_registrations(retry_after: Duration) -> Self {
+        Self::new(
+            TOO_MANY_TRIES,
+            "Too many accounts were asked for from your network. Wait Retry-After seconds.",
+        )
+        .with(Header::RetryAfter(retry_after))
     }
 
     /// The body is over the limit.

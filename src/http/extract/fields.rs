@@ -66,7 +66,7 @@ impl Fields {
 
     /// Takes a member that may be left out.
     pub fn optional<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<T> {
-        let text = self.take(name).and_then(|member| self.text(name, member))?;
+        let text = self.optional_secret(name)?;
         self.parsed(name, &text, parse)
     }
 
@@ -77,6 +77,11 @@ impl Fields {
             self.faults.push(fault(name, "missing", "is missing; send it as a string".to_owned()));
         }
         member.and_then(|member| self.text(name, member))
+    }
+
+    /// Takes a secret that may be left out, without looking at it.
+    pub fn optional_secret(&mut self, name: &str) -> Option<Zeroizing<String>> {
+        self.take(name).and_then(|member| self.text(name, member))
     }
 
     /// Ends the reading: any member left is a fault.

@@ -8,7 +8,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use rsa::pkcs8::{EncodePrivateKey as _, LineEnding};
 use serde_json::{Value, json};
 use signet::app::App;
-use signet::config::{Config, ConfigSource, Database, HashCost};
+use signet::config::{Config, ConfigSource, Database, HashCost, Throttle};
 use signet::flow::signing_keys;
 use signet::server::Bound;
 use signet_guard::{Clock, Timestamp};
@@ -20,6 +20,15 @@ pub const NOW: i64 = 1_767_225_600;
 
 /// A password that every policy accepts.
 pub const PASSWORD: &str = "a quiet walk by the sea";
+
+/// Limits that no test meets but those that set others.
+const OPEN: Throttle = Throttle {
+    free_tries: u32::MAX,
+    longest_delay: Duration::from_secs(900),
+    account_limit: u32::MAX,
+    address_sign_ins: u32::MAX,
+    address_registrations: u32::MAX,
+};
 
 /// A running server.
 pub struct TestApp {
@@ -147,6 +156,7 @@ pub fn quick_config(folder: &Path, settings: &[(&str, &str)]) -> Config {
     config.passwords.cost = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };
     config.passwords.threads = 2;
     config.server.workers = 2;
+    config.throttle = OPEN;
     config
 }
 

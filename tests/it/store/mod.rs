@@ -5,6 +5,7 @@ mod opening;
 mod passwords;
 mod races;
 mod signing_keys;
+mod throttles;
 mod units;
 mod users;
 

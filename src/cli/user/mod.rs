@@ -9,6 +9,8 @@ use crate::account::{DisplayName, Email, Invalid, Role, User};
 use crate::app::App;
 use crate::flow::accounts::{self, AccountError, NewAccount};
 
+mod record;
+
 /// Accounts per read when listing.
 const PAGE: u32 = 500;
 
@@ -54,6 +56,36 @@ pub(super) enum Command {
         #[command(flatten)]
         password: NewPassword,
     },
+    /// Let an account's owner sign in from a new device again, after strangers have guessed at it.
+    Unlock {
+        /// Its e-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+    },
+    /// Show an account, and whether strangers have been guessing at it.
+    Show {
+        /// Its e-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give an account another e-mail address to sign in with.
+    SetEmail {
+        /// Its e-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+        /// The address it shall have.
+        #[arg(value_parser = email)]
+        new: Email,
+    },
+    /// Print everything that is stored about a person, as JSON.
+    Export {
+        /// Their e-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+    },
     /// Replace the roles of an account.
     Roles {
         /// Its e-mail address.
@@ -71,6 +103,10 @@ pub(super) enum Command {
 pub(super) async fn run(app: &App, command: Command) -> Result<(), Failure> {
     let (user, done) = match command {
         Command::List { json } => return list(app, json).await,
+        Command::Show { email, json } => return record::show(app, email, json).await,
+        Command::Export { email } => return record::export(app, email).await,
+        Command::Unlock { email } => (accounts::unlock(app, email).await, "is open to new devices again"),
+        Command::SetEmail { email, new } => (accounts::set_email(app, email, new).await, "has a new address"),
         Command::Create { email, name, roles, password } => {
             let password = password.read()?;
             (accounts::create(app, NewAccount { email, password, name, roles }).await, "created")
