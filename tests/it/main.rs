@@ -11,6 +11,7 @@ mod guarded;
 mod helpers;
 mod load;
 mod passwords;
+mod property;
 mod published;
 mod replicas;
 mod secrets;
