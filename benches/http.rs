@@ -1,6 +1,6 @@
 //! What Signet's routes cost beside a constant one, and a sign-in beside a bare hash.
 //!
-//! `scripts/bench http`, or `cargo bench --bench http 2>/dev/null`. The real application runs in this process on one
+//! `scripts/bench http`, or `cargo bench --bench http`. The real application runs in this process on one
 //! worker, with a route `hello` that answers a constant inside the same server and middleware; beside it a bare actix-web
 //! server with that route alone. One client thread keeps 32 connections with one request each. All cases run alternately
 //! in the same rounds; CPU is that of all threads but the client's. The medians of the rounds are printed.
@@ -35,7 +35,7 @@ const HASHES_PER_THREAD: usize = 20;
 const ACCOUNTS: usize = 16;
 
 fn main() {
-    let signet = Signet::build(&[]);
+    let signet = Signet::build();
     let app = Data::from(signet.app.clone());
     let whole = serve(1, move || {
         application(&app)

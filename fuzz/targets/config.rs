@@ -10,7 +10,8 @@ use libfuzzer_sys::fuzz_target;
 use signet::config::{Config, ConfigSource, DatabaseUrl, Faults, RootKeySource};
 
 fuzz_target!(|text: &str| {
-    let (variables, file): (Vec<&str>, Vec<&str>) = text.lines().partition(|line| line.starts_with("SIGNET_"));
+    let (variables, file): (Vec<&str>, Vec<&str>) =
+        text.lines().partition(|line| line.starts_with("SIGNET_"));
     let env = variables.iter().filter_map(|line| line.split_once('='));
     let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let config = match load(&file.join("\n"), env) {

@@ -9,7 +9,10 @@ fuzz_target!(|text: &str| {
     let normal = email.as_str();
     assert_eq!(Email::parse(normal).expect("a normal form is refused"), email);
     assert!(normal.is_ascii() && normal.len() <= Email::MAX_BYTES, "{normal:?}");
-    assert!(!normal.bytes().any(|byte| byte.is_ascii_uppercase() || byte <= b' ' || byte == 0x7f), "{normal:?}");
+    assert!(
+        !normal.bytes().any(|byte| byte.is_ascii_uppercase() || byte <= b' ' || byte == 0x7f),
+        "{normal:?}"
+    );
     assert_eq!(format!("{}@{}", email.local_part(), email.domain()), normal);
     for spelling in [normal.to_ascii_uppercase(), format!(" {normal}\t"), format!("\u{3000}{normal}\n")] {
         assert_eq!(Email::parse(&spelling).as_ref(), Ok(&email), "{spelling:?}");

@@ -112,7 +112,8 @@ fn assert_claims(bytes: &[u8], read: &AccessTokenClaims) {
         assert!(!text.is_empty(), "{name} is empty");
         text
     };
-    let instant = |name: &str| claims.get(name).map(|value| value.as_i64().filter(|at| *at >= 0).expect(name));
+    let instant =
+        |name: &str| claims.get(name).map(|value| value.as_i64().filter(|at| *at >= 0).expect(name));
     assert_eq!(text("iss"), ISSUER);
     for (name, value) in [("sub", &read.sub), ("jti", &read.jti), ("client_id", &read.client_id)] {
         assert_eq!(text(name), value);

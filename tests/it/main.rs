@@ -17,3 +17,4 @@ mod replicas;
 mod secrets;
 mod start;
 mod store;
+mod storm;
