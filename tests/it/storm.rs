@@ -13,9 +13,9 @@ use tokio::task::JoinSet;
 use crate::helpers::app::{PASSWORD, TestApp};
 
 /// Callers who stay, and as many who hang up.
-const STAY: usize = 24;
+const STAY: usize = 16;
 /// Places in the queue.
-const PLACES: usize = 8;
+const PLACES: usize = 6;
 
 fn stayer(number: usize) -> String {
     format!("stays{number}@example.com")
@@ -53,8 +53,11 @@ async fn a011_in_a_storm_the_surplus_is_refused_at_once_and_whoever_hung_up_cost
 
     let app = Arc::new(app);
     let mut storm = JoinSet::new();
+    // First those who hang up: more than there are places, so that whoever came after would find none left.
     for number in 0..STAY {
         send_and_hang_up(&app, &leaver(number));
+    }
+    for number in 0..STAY {
         let app = app.clone();
         storm.spawn(async move {
             let answer = app.login(&stayer(number), PASSWORD).await;
@@ -76,12 +79,9 @@ async fn a011_in_a_storm_the_surplus_is_refused_at_once_and_whoever_hung_up_cost
     let served = answers.iter().filter(|answer| **answer == (StatusCode::OK, false)).count();
     let refused = answers.iter().filter(|answer| **answer == (StatusCode::SERVICE_UNAVAILABLE, true)).count();
     assert_eq!(served + refused, STAY, "{answers:?}");
-    assert!(served >= 1 && refused >= STAY / 2, "{served} served, {refused} refused");
-    // Nobody is refused after having stood in the queue: by the time half of the queue was served, all had been told.
-    let last_refused = answers.iter().rposition(|(status, _)| *status != StatusCode::OK).unwrap();
-    let served_before =
-        answers[..last_refused].iter().filter(|(status, _)| *status == StatusCode::OK).count();
-    assert!(served_before <= served.div_ceil(2), "{served_before} of {served} before the last refusal");
+    assert!(served >= 1 && refused >= 1, "{served} served, {refused} refused");
+    // Nobody stands in the queue to be refused: the last to be answered are those who were served.
+    assert_eq!(answers.last(), Some(&(StatusCode::OK, false)), "{answers:?}");
 
     let users = signet::flow::accounts::list(&app.app, None, 1000).await.unwrap();
     let ghosts =
