@@ -28,8 +28,8 @@ use signet::server::application;
 use signet_guard::actix::AccessToken;
 
 const CONNECTIONS: usize = 32;
-const ROUNDS: usize = 21;
-const ROUND: Duration = Duration::from_millis(150);
+const ROUNDS: usize = 61;
+const ROUND: Duration = Duration::from_millis(50);
 const LOGIN_ROUNDS: usize = 9;
 const HASHES_PER_THREAD: usize = 20;
 const ACCOUNTS: usize = 16;
