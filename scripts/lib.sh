@@ -74,3 +74,74 @@ answers_within() {
         sleep 0.2
     done
 }
+
+# run_stages [STAGE…]: runs those functions of the caller, or all in its STAGES, each with a line that says what it took.
+run_stages() {
+    local stage chosen=("$@") summary=()
+    if [ ${#chosen[@]} -eq 0 ]; then chosen=("${STAGES[@]}"); fi
+    RUNNING=
+    trap 'if [ -n "$RUNNING" ]; then say "== FAILED: $RUNNING (again alone: $0 $RUNNING)"; fi' EXIT
+    mkdir -p target
+    for stage in "${chosen[@]}"; do
+        case " ${STAGES[*]} " in
+            *" $stage "*) run_stage "$stage" ;;
+            *) die "no stage is called $stage; there are: ${STAGES[*]}" ;;
+        esac
+    done
+    say "== all stages passed"
+    printf '%s\n' "${summary[@]}"
+}
+
+# For run_stages alone, whose `summary` it fills.
+run_stage() {
+    local started=$SECONDS line
+    say "== $1"
+    RUNNING=$1
+    "$1"
+    RUNNING=
+    line=$(printf '%-16s %4d s' "$1" $((SECONDS - started)))
+    summary+=("$line")
+    say "-- $line"
+}
+
+# with_postgres COMMAND…: with SIGNET_TEST_POSTGRES naming a server that stops however the command ends.
+with_postgres() {
+    local folder
+    folder=$(mktemp -d)
+    # The trap is this subshell's own.
+    (
+        # shellcheck disable=SC2064 # the folder of now
+        trap "scripts/postgres stop '$folder'; rm -rf '$folder'" EXIT
+        SIGNET_TEST_POSTGRES=$(scripts/postgres start "$folder")
+        export SIGNET_TEST_POSTGRES SIGNET_TEST_REQUIRE_POSTGRES=1 SIGNET_TEST_REQUIRE_TOOLS=1
+        "$@"
+    )
+}
+
+# quietly COMMAND…: its output only when it fails.
+quietly() {
+    local log
+    log=$(mktemp)
+    if "$@" >"$log" 2>&1; then rm -f "$log"; else cat "$log"; rm -f "$log"; return 1; fi
+}
+
+# cargo_fuzz COMMAND ARGUMENT…: `cargo fuzz`, installed under target when it is missing. The compiler's coverage options
+# are those of a nightly; RUSTC_BOOTSTRAP lets this one have them.
+cargo_fuzz() {
+    local command=$1
+    shift
+    if [ ! -x target/tools/bin/cargo-fuzz ]; then
+        cargo install --quiet cargo-fuzz --version 0.13.2 --locked --root target/tools \
+            || die "cargo-fuzz could not be installed: it needs the network once"
+    fi
+    RUSTC_BOOTSTRAP=1 target/tools/bin/cargo-fuzz "$command" --fuzz-dir fuzz --target-dir target/fuzz \
+        --sanitizer "${PROVE_SANITIZER:-address}" "$@"
+}
+
+# fuzz_dictionary TARGET: the words it is given to play with.
+fuzz_dictionary() {
+    case $1 in
+        json_body | jwk_set | token) say json.dict ;;
+        *) say text.dict ;;
+    esac
+}

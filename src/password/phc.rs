@@ -197,5 +197,21 @@ mod tests {
                 prop_assert!(work(read.params.m_cost(), read.params.t_cost()) <= MOST_WORK_KIB);
             }
         }
+
+        #[test]
+        fn what_is_within_the_limits_is_read_and_prints_as_it_was(
+            memory in 1024_u32..=MOST_MEMORY_KIB, iterations in 1_u32..=4, lanes in 1_u32..=MOST_LANES,
+            salt in prop::collection::vec(any::<u8>(), 8..=48), output in prop::collection::vec(any::<u8>(), 16..=64),
+        ) {
+            use base64::Engine as _;
+            use base64::engine::general_purpose::STANDARD_NO_PAD as B64;
+            let (salt_text, output_text) = (B64.encode(&salt), B64.encode(&output));
+            let text = format!("$argon2id$v=19$m={memory},t={iterations},p={lanes}${salt_text}${output_text}");
+            let read = Stored::parse(&text, &COST).unwrap();
+            prop_assert_eq!((read.salt.as_ref(), read.output.as_bytes()), (&*salt, &*output));
+            let cost = HashCost { memory_kib: memory, iterations, parallelism: lanes };
+            prop_assert_eq!(read.is_outdated(&cost), salt.len() < SALT_BYTES || output.len() != OUTPUT_BYTES);
+            prop_assert_eq!(read.print().unwrap().into_string(), text);
+        }
     }
 }
