@@ -76,7 +76,7 @@ fn hasher(cost: HashCost, threads: usize) -> Hasher {
 
 /// Whether the time tells an unknown user from one whose hash is of today, older and cheaper, or corrupt.
 fn verdicts() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let made = |memory_kib, iterations| {
         let older = hasher(HashCost { memory_kib, iterations, parallelism: 1 }, 1);
         runtime.block_on(older.hash(Password::new("another one entirely".to_owned()))).unwrap().into_string()
@@ -103,7 +103,7 @@ fn verdicts() {
 fn hashes() {
     let threads = std::thread::available_parallelism().unwrap().get();
     let hasher = hasher(COST, threads);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut memory: Vec<Vec<Block>> = (0..threads).map(|_| vec![Block::new(); 19456]).collect();
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {

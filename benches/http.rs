@@ -17,12 +17,12 @@ mod load;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use actix_web::web::{self, Data};
-use actix_web::{App as HttpApp, HttpResponse};
+use actix_web::HttpResponse;
+use actix_web::web;
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use load::connection::Connection;
 use load::figures::{goal, median};
-use load::server::{Signet, serve};
+use load::server::{Signet, bare};
 use load::{clocks, credentials, get, post};
 use signet::server::application;
 use signet_guard::actix::AccessToken;
@@ -35,14 +35,11 @@ const HASHES_PER_THREAD: usize = 20;
 const ACCOUNTS: usize = 16;
 
 fn main() {
-    let signet = Signet::build();
-    let app = Data::from(signet.app.clone());
-    let whole = serve(1, move || {
-        application(&app)
-            .route("/hello", web::get().to(hello))
-            .route("/hello-guarded", web::get().to(guarded))
+    let signet = Signet::build(1);
+    let whole = signet.serve(|app| {
+        application(app).route("/hello", web::get().to(hello)).route("/hello-guarded", web::get().to(guarded))
     });
-    let bare = serve(1, || HttpApp::new().route("/hello", web::get().to(hello_unboxed)));
+    let bare = bare(hello);
     for number in 0..ACCOUNTS {
         assert_eq!(
             Connection::open(whole).unwrap().ask(&post("/api/v1/register", &credentials(number))).unwrap(),
@@ -58,11 +55,6 @@ fn main() {
 
 async fn hello() -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(r#"{"message":"hello"}"#)
-}
-
-/// The same, for a server whose answers have one body type.
-async fn hello_unboxed() -> HttpResponse {
-    hello().await
 }
 
 async fn guarded(_token: AccessToken) -> HttpResponse {

@@ -19,13 +19,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use actix_web::dev::Service as _;
-use actix_web::web::Data;
 use load::callers::{Answer, Caller, storm};
 use load::connection::Connection;
 use load::figures::{goal, ms, percentile};
 use load::polls::Polls;
 use load::probe::Probe;
-use load::server::{Signet, serve};
+use load::server::Signet;
 use load::{credentials, get, memory, post};
 use signet::server::application;
 
@@ -36,13 +35,12 @@ const STORM: Duration = Duration::from_secs(30);
 const REST_OF_THE_PROCESS: f64 = 150.0;
 
 fn main() -> ExitCode {
-    let signet = Signet::build();
-    let (app, polls) = (Data::from(signet.app.clone()), Polls::default());
     let cores = std::thread::available_parallelism().unwrap().get();
+    let (signet, polls) = (Signet::build(cores), Polls::default());
     let watch = polls.clone();
-    let address = serve(cores, move || {
+    let address = signet.serve(move |app| {
         let watch = watch.clone();
-        application(&app).wrap_fn(move |request, service| watch.watch(service.call(request)))
+        application(app).wrap_fn(move |request, service| watch.watch(service.call(request)))
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let token = accounts(address);

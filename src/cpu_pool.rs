@@ -10,7 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -64,7 +64,8 @@ impl<S: ThreadState> Place<S> {
         J: FnOnce(&mut S) -> T + Send + 'static,
     {
         let (answer, pending) = oneshot::channel();
-        let task = Box::new(Submitted { job, answer });
+        let has_begun = Arc::new(AtomicBool::new(false));
+        let task = Box::new(Submitted { job, answer, has_begun: Arc::clone(&has_begun) });
         self.is_used = true;
         let mut queue = self.shared.lock();
         queue.reserved -= 1;
@@ -74,7 +75,7 @@ impl<S: ThreadState> Place<S> {
         }
         drop(queue);
         self.shared.wake.notify_one();
-        Pending(pending)
+        Pending { answer: pending, has_begun }
     }
 }
 
@@ -97,16 +98,39 @@ impl<S: ThreadState> fmt::Debug for Place<S> {
 #[error("the job was lost")]
 pub struct Lost;
 
+/// The job's turn did not come in time, and it will not be run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the job waited too long for its turn")]
+pub struct Late;
+
 /// The answer of a submitted job. Dropping it before the job starts takes the job out of the queue.
 #[derive(Debug)]
 #[must_use = "a job whose answer is dropped is never run"]
-pub struct Pending<T>(oneshot::Receiver<T>);
+pub struct Pending<T> {
+    answer: oneshot::Receiver<T>,
+    has_begun: Arc<AtomicBool>,
+}
+
+impl<T> Pending<T> {
+    /// The answer, if the job's turn comes within so much time. The queue bounds how many wait, not how long: on a
+    /// machine that is busy with other things, threads that yield may hardly run. A job that has begun is waited for.
+    ///
+    /// # Errors
+    /// [`Late`].
+    pub async fn begun_within(mut self, longest: Duration) -> Result<Result<T, Lost>, Late> {
+        match tokio::time::timeout(longest, &mut self).await {
+            Ok(answer) => Ok(answer),
+            Err(_elapsed) if self.has_begun.load(Ordering::Relaxed) => Ok(self.await),
+            Err(_elapsed) => Err(Late),
+        }
+    }
+}
 
 impl<T> Future for Pending<T> {
     type Output = Result<T, Lost>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|answer| answer.map_err(|_| Lost))
+        Pin::new(&mut self.answer).poll(context).map(|answer| answer.map_err(|_| Lost))
     }
 }
 
@@ -217,6 +241,7 @@ trait Run<S> {
 struct Submitted<J, T> {
     job: J,
     answer: oneshot::Sender<T>,
+    has_begun: Arc<AtomicBool>,
 }
 
 impl<S, T, J: FnOnce(&mut S) -> T> Run<S> for Submitted<J, T> {
@@ -225,7 +250,8 @@ impl<S, T, J: FnOnce(&mut S) -> T> Run<S> for Submitted<J, T> {
     }
 
     fn run(self: Box<Self>, state: &mut S) {
-        let Self { job, answer } = *self;
+        let Self { job, answer, has_begun } = *self;
+        has_begun.store(true, Ordering::Relaxed);
         // The caller may have gone meanwhile; then nobody wants the answer.
         let _ = answer.send(job(state));
     }

@@ -110,9 +110,34 @@ fn an_idle_thread_rests_once_and_works_again() {
     let pool = CpuPool::start(&settings, move || Rests(rest.lock().unwrap().clone())).unwrap();
     for _ in 0..5 {
         assert!(rests.try_recv().is_err(), "rested without having worked");
-        pool.submit(|_| ()).unwrap().0.blocking_recv().unwrap();
+        pool.submit(|_| ()).unwrap().answer.blocking_recv().unwrap();
         rests.recv_timeout(PATIENCE).unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_job_whose_turn_does_not_come_is_not_run_and_one_that_has_begun_is_waited_for() {
+    let pool = CpuPool::<()>::start(&settings(1, 4), || ()).unwrap();
+    let (begin, begun) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let running = pool
+        .submit(move |()| {
+            begin.send(()).unwrap();
+            released.recv().is_ok()
+        })
+        .unwrap();
+    begun.recv_timeout(PATIENCE).unwrap();
+    let (run, runs) = mpsc::channel();
+    let late = pool.submit(move |()| run.send(())).unwrap();
+    assert_eq!(late.begun_within(Duration::from_millis(1)).await.unwrap_err(), Late);
+    let waited_for = tokio::spawn(running.begun_within(Duration::ZERO));
+    while !waited_for.is_finished() && release.send(()).is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(waited_for.await.unwrap(), Ok(Ok(true)));
+    // The thread has passed the late job by now.
+    pool.submit(|()| ()).unwrap().await.unwrap();
+    assert!(runs.try_recv().is_err(), "it was run");
 }
 
 #[tokio::test]

@@ -78,6 +78,8 @@ pub async fn sign_in(app: &App, attempt: SignIn) -> Result<SignedIn, SignInError
     if password.exceeds(Passwords::LONGEST) {
         return Err(refused(None, SignInRefusal::WrongPassword));
     }
+    // In a storm most end here, and cost the database nothing.
+    app.hasher.has_room()?;
     let Found { candidate, device, limits } = find(app, &email, address, device).await?;
     let user = candidate.as_ref().map(|candidate| candidate.user.id.clone());
     let throttled = |throttled: Throttled| {

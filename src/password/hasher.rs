@@ -12,10 +12,14 @@ use super::memory::Blocks;
 use super::phc::{OUTPUT_BYTES, SALT_BYTES, Stored, work};
 use super::{Password, PhcString};
 use crate::config::{HashCost, Passwords};
-use crate::cpu_pool::{self, CpuPool, Full, Lost, PoolSettings};
+use crate::cpu_pool::{self, CpuPool, Full, Late, Lost, PoolSettings};
 
 /// By how much hashing yields to the rest of the process: other routes keep their latency while sign-ins queue.
 const NICE: i32 = 10;
+
+/// The longest wait for a turn. The queue holds about a second's work of a machine that does nothing else; on one that
+/// does, whoever has waited this long has mostly given up.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What comparing a password with a stored hash came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +39,7 @@ pub enum Verdict {
 /// Why nothing was hashed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// As many callers as allowed are waiting.
+    /// As many callers as allowed are waiting, or this one has waited too long.
     #[error("too many passwords are being hashed; try again in {} s", retry_after.as_secs())]
     Busy {
         /// When the present queue should be worked off: whole seconds, at least one.
@@ -55,6 +59,12 @@ pub enum HashError {
 impl From<Full> for HashError {
     fn from(full: Full) -> Self {
         Self::Busy { retry_after: full.retry_after }
+    }
+}
+
+impl From<Late> for HashError {
+    fn from(_: Late) -> Self {
+        Self::Busy { retry_after: LONGEST_WAIT }
     }
 }
 
@@ -121,6 +131,14 @@ impl Hasher {
         Ok(Place { place: self.pool.reserve()?, cost: self.cost, dummy: Arc::clone(&self.dummy) })
     }
 
+    /// Whether there is a place at this moment: whoever finds none is told so before anything else is done for them.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`].
+    pub fn has_room(&self) -> Result<(), HashError> {
+        Ok(self.pool.reserve().map(drop)?)
+    }
+
     /// As [`Place::hash`], with the place taken now.
     ///
     /// # Errors
@@ -151,10 +169,11 @@ impl Place {
     /// Hashes a password with the configured cost and a new random salt.
     ///
     /// # Errors
-    /// [`HashError`]: the machine gave no memory, or the service stops.
+    /// [`HashError`]: the turn did not come in time, the machine gave no memory, or the service stops.
     pub async fn hash(self, password: Password) -> Result<PhcString, HashError> {
         let cost = self.cost;
-        self.place.submit(move |blocks| hash(&password, &cost, blocks)).await?
+        let hashed = self.place.submit(move |blocks| hash(&password, &cost, blocks));
+        hashed.begun_within(LONGEST_WAIT).await??
     }
 
     /// Compares a password with a stored hash. Without one (no such user, no password set) the dummy hash is compared
@@ -167,7 +186,7 @@ impl Place {
     /// difference.
     ///
     /// # Errors
-    /// [`HashError`]: the machine gave no memory, or the service stops.
+    /// [`HashError`]: the turn did not come in time, the machine gave no memory, or the service stops.
     pub async fn verify(self, password: Password, stored: Option<&str>) -> Result<Verdict, HashError> {
         let cost = self.cost;
         // Parsed by the caller's thread: it is bounded and takes a microsecond.
@@ -176,13 +195,17 @@ impl Place {
             None => Err(Verdict::Mismatch),
         };
         match candidate {
-            Ok(stored) => self.place.submit(move |blocks| verify(&password, &stored, &cost, blocks)).await?,
+            Ok(stored) => {
+                let verdict = self.place.submit(move |blocks| verify(&password, &stored, &cost, blocks));
+                verdict.begun_within(LONGEST_WAIT).await??
+            }
             Err(verdict) => {
                 // It parsed when it was made; the error is only for the type's sake.
                 let dummy = Stored::parse(&self.dummy, &cost).map_err(|_| HashError::Engine)?;
-                self.place
-                    .submit(move |blocks| verify(&password, &dummy, &cost, blocks).map(|_| verdict))
-                    .await?
+                let verified = self
+                    .place
+                    .submit(move |blocks| verify(&password, &dummy, &cost, blocks).map(|_| verdict));
+                verified.begun_within(LONGEST_WAIT).await??
             }
         }
     }

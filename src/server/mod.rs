@@ -101,6 +101,27 @@ impl Bound {
     /// # Errors
     /// When the system takes a listener away.
     pub fn run(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<Server> {
+        self.run_with(stop, application)
+    }
+
+    /// The same with what `make` makes of [`application`]: another route beside ours, say, or a layer around it all.
+    ///
+    /// # Errors
+    /// As [`Bound::run`].
+    pub fn run_with<T>(
+        self,
+        stop: impl Future<Output = ()> + Send + 'static,
+        make: impl Fn(&Data<App>) -> HttpApp<T> + Clone + Send + 'static,
+    ) -> io::Result<Server>
+    where
+        T: ServiceFactory<
+                ServiceRequest,
+                Config = (),
+                Response = ServiceResponse<BoxBody>,
+                Error = actix_web::Error,
+                InitError = (),
+            > + 'static,
+    {
         let settings = self.app.config.server.clone();
         let connections = limits::connections(&self.app.config);
         let app = Data::from(self.app);
@@ -116,7 +137,7 @@ impl Bound {
         let manners = Manners::new(&settings, self.acceptor, builder.graceful_shutdown_signal());
         let plain = Manners { acceptor: None, ..manners.clone() };
         let served = app.clone();
-        let builder = connection::listen(builder, self.listener, manners, move || application(&served))?;
+        let builder = connection::listen(builder, self.listener, manners, move || make(&served))?;
         let builder = match self.redirect {
             Some(listener) => connection::listen(builder, listener, plain, move || redirect(&app))?,
             None => builder,

@@ -255,7 +255,7 @@ fn resident_memory_falls_when_idle() {
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let cost = HashCost { memory_kib: 19456, iterations: 1, parallelism: 1 };
     let hasher =
         Hasher::start(&Passwords { threads: 2, idle_memory_after: Duration::from_secs(1), ..settings(cost) })
