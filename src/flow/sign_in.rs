@@ -86,7 +86,7 @@ pub async fn sign_in(app: &App, attempt: SignIn) -> Result<SignedIn, SignInError
     };
     throttle::check(&limits, app.clock.now()).map_err(throttled)?;
     // Before anything is counted: whoever finds the queue full has not tried.
-    let place = app.hasher.reserve()?;
+    let place = if device.is_some() { app.hasher.reserve_kept() } else { app.hasher.reserve() }?;
     let limits = limits.into_iter().map(|(limit, _)| limit).collect();
     let charged = throttle::charge(app, limits).await?.map_err(throttled)?;
     if let Some(user) = user.as_ref().filter(|_| charged.locked_account(app.clock.now())) {
