@@ -280,12 +280,18 @@ async fn what_is_turned_away_costs_no_write() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_of_ours_costs_no_try() {
-    let app = spawn(Throttle { address_sign_ins: 5, ..Throttle::default() }).await;
+    let app = spawn(Throttle { address_sign_ins: 5, address_registrations: 5, ..Throttle::default() }).await;
     app.register("ann@example.com").await;
     let mut outside = crate::helpers::db::connect(&app.app.config.database).await;
-    outside
-        .execute("CREATE TRIGGER broken BEFORE UPDATE ON users BEGIN SELECT RAISE(ABORT, 'broken'); END")
-        .await;
+    for (name, when) in [("broken", "UPDATE"), ("closed", "INSERT")] {
+        let trigger =
+            format!("CREATE TRIGGER {name} BEFORE {when} ON users BEGIN SELECT RAISE(ABORT, 'broken'); END");
+        outside.execute(&trigger).await;
+    }
+    let body = serde_json::json!({ "email": "bob@example.com", "password": PASSWORD });
+    for _ in 0..12 {
+        assert!(app.post("/api/v1/register", &body).await.status().is_server_error());
+    }
     // The password is right, and the sign-in cannot be written.
     for _ in 0..12 {
         assert!(app.login("ann@example.com", PASSWORD).await.status().is_server_error());
