@@ -188,16 +188,25 @@ impl<S: ThreadState> CpuPool<S> {
     /// # Errors
     /// As [`CpuPool::submit`].
     pub fn reserve(&self) -> Result<Place<S>, Full> {
+        self.reserve_leaving(0)
+    }
+
+    /// The same, if so many places are left after it.
+    ///
+    /// # Errors
+    /// As [`CpuPool::submit`].
+    pub fn reserve_leaving(&self, left: usize) -> Result<Place<S>, Full> {
+        let bound = self.shared.bound.saturating_sub(left);
         let mut abandoned = VecDeque::new();
         let mut queue = self.shared.lock();
-        if queue.waiting() >= self.shared.bound {
+        if queue.waiting() >= bound {
             let waiting;
             (abandoned, waiting) =
                 std::mem::take(&mut queue.jobs).into_iter().partition(|task: &Task<S>| task.is_abandoned());
             queue.jobs = waiting;
         }
         let waiting = queue.waiting();
-        let has_room = waiting < self.shared.bound;
+        let has_room = waiting < bound;
         if has_room {
             queue.reserved += 1;
         }

@@ -138,7 +138,7 @@ impl Rule {
     /// # Errors
     /// [`Refused`], with the wait.
     pub fn check(&self, counter: &Counter, now: Timestamp) -> Result<(), Refused> {
-        let counter = counter.at(now);
+        let counter = self.current(counter, now);
         if let Self::Backoff { limit, longest_delay, .. } = self
             && counter.tries >= *limit
         {
@@ -156,7 +156,7 @@ impl Rule {
     /// [`Refused`]: the try must not be made, and nothing changes.
     pub fn charge(&self, counter: &Counter, now: Timestamp) -> Result<Counter, Refused> {
         self.check(counter, now)?;
-        let counter = counter.at(now);
+        let counter = self.current(counter, now);
         Ok(match self {
             Self::Backoff { locked_for, limit, .. } => {
                 let tries = counter.tries.saturating_add(1);
@@ -174,7 +174,7 @@ impl Rule {
     /// Takes one try back. `charged` is what [`Rule::charge`] made of the counter then, `counter` how it stands now: when
     /// others have tried since, their waits stay. `None`: there is nothing left to remember.
     pub fn refund(&self, counter: &Counter, charged: &Counter, now: Timestamp) -> Option<Counter> {
-        let counter = counter.at(now);
+        let counter = self.current(counter, now);
         let left = match self {
             Self::Backoff { .. } => {
                 let is_last = counter.tries == charged.tries;
@@ -190,6 +190,24 @@ impl Rule {
             }
         };
         (left.tries > 0).then_some(left)
+    }
+
+    /// A counter as it counts now. A wait of more than twice the longest there is was written under a clock that has been
+    /// set back since, and could last for years: it is dropped, and the tries of a row stay. Twice, so that nobody gains
+    /// from replicas whose clocks are apart.
+    pub fn current(&self, counter: &Counter, now: Timestamp) -> Counter {
+        let counter = counter.at(now);
+        match self {
+            Self::Backoff { longest_delay, .. } => {
+                let is_possible = between(now, counter.free_at) <= longest_delay.saturating_mul(2);
+                Counter { free_at: if is_possible { counter.free_at } else { now }, ..counter }
+            }
+            Self::Bucket { burst, refill } => {
+                let empty = refill.saturating_mul(*burst);
+                let is_possible = between(now, counter.full_at(now)) <= empty.saturating_mul(2);
+                if is_possible { counter } else { Counter::none(now) }
+            }
+        }
     }
 
     /// The wait between this try and the next.

@@ -228,8 +228,9 @@ pub async fn record(app: &App, email: Email) -> Result<Record, AccountError> {
         .map(|(changed_at, user, counter)| (user, changed_at, counter))
         .ok_or(AccountError::NoSuchUser)?;
     let now = app.clock.now();
-    let counter = counter.unwrap_or(Counter::none(now)).at(now);
-    let refused = Rule::strangers(&app.config.throttle).check(&counter, now).err();
+    let rule = Rule::strangers(&app.config.throttle);
+    let counter = rule.current(&counter.unwrap_or(Counter::none(now)), now);
+    let refused = rule.check(&counter, now).err();
     let is_locked = refused.is_some_and(|refused| refused.is_locked);
     Ok(Record {
         user,

@@ -78,8 +78,8 @@ pub async fn sign_in(app: &App, attempt: SignIn) -> Result<SignedIn, SignInError
     if password.exceeds(Passwords::LONGEST) {
         return Err(refused(None, SignInRefusal::WrongPassword));
     }
-    // In a storm most end here, and cost the database nothing.
-    app.hasher.has_room()?;
+    // In a storm most end here, and cost the database nothing. Whether a device is known is not known yet.
+    drop(place(app, device.is_some())?);
     let Found { candidate, device, limits } = find(app, &email, address, device).await?;
     let user = candidate.as_ref().map(|candidate| candidate.user.id.clone());
     let throttled = |throttled: Throttled| {
@@ -88,7 +88,7 @@ pub async fn sign_in(app: &App, attempt: SignIn) -> Result<SignedIn, SignInError
     };
     throttle::check(&limits, app.clock.now()).map_err(throttled)?;
     // Before anything is counted: whoever finds the queue full has not tried.
-    let place = app.hasher.reserve()?;
+    let place = place(app, device.is_some())?;
     let limits = limits.into_iter().map(|(limit, _)| limit).collect();
     let charged = throttle::charge(app, limits).await?.map_err(throttled)?;
     if let Some(user) = user.as_ref().filter(|_| charged.locked_account(app.clock.now())) {
@@ -115,6 +115,11 @@ pub async fn sign_in(app: &App, attempt: SignIn) -> Result<SignedIn, SignInError
     let device = DeviceProof::issue(&keys, &user, &id, now).ok_or(SignError::NoActiveKey)?;
     audit::record(&Event::SignedIn(&user.id));
     Ok(SignedIn { issued, device })
+}
+
+/// A place in the queue for a hash. Some are kept for known devices.
+fn place(app: &App, is_known: bool) -> Result<Place, HashError> {
+    if is_known { app.hasher.reserve_kept() } else { app.hasher.reserve() }
 }
 
 /// What is known before the password is looked at.

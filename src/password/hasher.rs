@@ -92,6 +92,8 @@ pub enum HasherError {
 #[derive(Clone)]
 pub struct Hasher {
     pool: Arc<CpuPool<Blocks>>,
+    /// Places of the queue that strangers leave.
+    kept: usize,
     cost: HashCost,
     dummy: Arc<str>,
 }
@@ -108,35 +110,40 @@ impl Hasher {
         let dummy = make_dummy(&cost)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if settings.threads == 0 { cores } else { settings.threads };
+        let queue = threads.saturating_mul(settings.queue_per_thread);
         let pool = CpuPool::start(
             &PoolSettings {
                 name: "hash",
                 threads,
-                queue: threads.saturating_mul(settings.queue_per_thread),
+                queue,
                 nice: NICE,
                 idle_after: Some(settings.idle_memory_after),
             },
             Blocks::default,
         )
         .map_err(HasherError::Threads)?;
-        Ok(Self { pool: Arc::new(pool), cost, dummy: dummy.into_string().into() })
+        Ok(Self { pool: Arc::new(pool), kept: queue / 4, cost, dummy: dummy.into_string().into() })
     }
 
     /// Takes a place in the queue, for whoever has something to do before the password may be looked at: when there is
-    /// none, nothing needs to be undone.
+    /// none, nothing needs to be undone. A quarter of the queue is left to [`Hasher::reserve_kept`].
     ///
     /// # Errors
     /// [`HashError::Busy`].
     pub fn reserve(&self) -> Result<Place, HashError> {
-        Ok(Place { place: self.pool.reserve()?, cost: self.cost, dummy: Arc::clone(&self.dummy) })
+        Ok(self.place(self.pool.reserve_leaving(self.kept)?))
     }
 
-    /// Whether there is a place at this moment: whoever finds none is told so before anything else is done for them.
+    /// The same for a caller whom a flood of others must not keep out.
     ///
     /// # Errors
     /// [`HashError::Busy`].
-    pub fn has_room(&self) -> Result<(), HashError> {
-        Ok(self.pool.reserve().map(drop)?)
+    pub fn reserve_kept(&self) -> Result<Place, HashError> {
+        Ok(self.place(self.pool.reserve()?))
+    }
+
+    fn place(&self, place: cpu_pool::Place<Blocks>) -> Place {
+        Place { place, cost: self.cost, dummy: Arc::clone(&self.dummy) }
     }
 
     /// As [`Place::hash`], with the place taken now.

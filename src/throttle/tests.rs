@@ -95,6 +95,25 @@ fn an_address_has_a_burst_and_then_one_try_a_minute() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_keeps_nobody_out() {
+    let year = 365 * 86_400;
+    // The tries of a row stay: nobody gets more of them.
+    let counter = Counter { tries: 50, free_at: at(year + 900), expires_at: Some(at(year).plus(KEPT)) };
+    assert_eq!(strangers().charge(&counter, NOW).unwrap().tries, 51);
+    let locked = Counter { tries: 100, expires_at: None, ..counter };
+    assert!(strangers().check(&locked, NOW).unwrap_err().is_locked);
+    let bucket = Rule::Bucket { burst: 3, refill: seconds(60) };
+    let empty = (0..3).fold(Counter::none(NOW), |counter, _| bucket.charge(&counter, at(year)).unwrap());
+    bucket.check(&empty, at(year)).unwrap_err();
+    assert_eq!(bucket.charge(&empty, NOW).unwrap().tries, 1);
+
+    // Replicas whose clocks are apart by less than the wait gain nothing.
+    let counter = Counter { tries: 50, free_at: at(1800), expires_at: None };
+    assert_eq!(strangers().check(&counter, NOW).unwrap_err().retry_after, seconds(1800));
+    bucket.check(&empty, at(year - 180)).unwrap_err();
+}
+
+#[test]
 fn a_try_that_was_not_made_is_given_back() {
     let rule = strangers();
     let first = rule.charge(&Counter::none(NOW), NOW).unwrap();

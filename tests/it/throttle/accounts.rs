@@ -244,6 +244,26 @@ async fn a_full_queue_costs_no_try_and_no_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a009_strangers_from_everywhere_do_not_fill_the_queue_for_a_known_device() {
+    let app = TestApp::spawn_with(|config| {
+        config.throttle = account_limits();
+        config.passwords.threads = 1;
+        config.passwords.queue_per_thread = 4;
+    })
+    .await;
+    app.register("ann@example.com").await;
+    let known = device(&app, "ann@example.com").await;
+    let taken: Vec<_> = std::iter::from_fn(|| app.app.hasher.reserve().ok()).collect();
+    assert_eq!(taken.len(), 3);
+    assert_eq!(app.login("ann@example.com", PASSWORD).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let body = serde_json::json!({ "email": "bob@example.com", "password": PASSWORD });
+    assert_eq!(app.post("/api/v1/register", &body).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(login_with(&app, "ann@example.com", PASSWORD, &known).await.status(), StatusCode::OK);
+    drop(taken);
+    assert_eq!(app.login("ann@example.com", PASSWORD).await.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_turned_away_costs_no_write() {
     let app = spawn(Throttle { address_registrations: 1, ..account_limits() }).await;
     app.register("ann@example.com").await;
@@ -260,12 +280,18 @@ async fn what_is_turned_away_costs_no_write() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failure_of_ours_costs_no_try() {
-    let app = spawn(Throttle { address_sign_ins: 5, ..Throttle::default() }).await;
+    let app = spawn(Throttle { address_sign_ins: 5, address_registrations: 5, ..Throttle::default() }).await;
     app.register("ann@example.com").await;
     let mut outside = crate::helpers::db::connect(&app.app.config.database).await;
-    outside
-        .execute("CREATE TRIGGER broken BEFORE UPDATE ON users BEGIN SELECT RAISE(ABORT, 'broken'); END")
-        .await;
+    for (name, when) in [("broken", "UPDATE"), ("closed", "INSERT")] {
+        let trigger =
+            format!("CREATE TRIGGER {name} BEFORE {when} ON users BEGIN SELECT RAISE(ABORT, 'broken'); END");
+        outside.execute(&trigger).await;
+    }
+    let body = serde_json::json!({ "email": "bob@example.com", "password": PASSWORD });
+    for _ in 0..12 {
+        assert!(app.post("/api/v1/register", &body).await.status().is_server_error());
+    }
     // The password is right, and the sign-in cannot be written.
     for _ in 0..12 {
         assert!(app.login("ann@example.com", PASSWORD).await.status().is_server_error());

@@ -1,12 +1,15 @@
 //! One address that guesses at many accounts, or makes many.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
 use signet::config::{Config, ConfigSource, Throttle};
+use tokio::sync::Barrier;
 
 use super::{WRONG, client_at, device, email, login_from, login_with, post_from, spawn, wait_of};
 use crate::helpers::app::{PASSWORD, TestApp, json_of};
+use crate::helpers::db::on_both_engines;
 
 /// The addresses' limits alone.
 async fn spawn_with(address_sign_ins: u32, address_registrations: u32) -> TestApp {
@@ -41,6 +44,32 @@ async fn an_address_that_guesses_at_everybody_is_slowed_and_the_others_are_not()
     assert!(record.is_err(), "no such account");
     let ann = signet::flow::accounts::record(&app.app, email("ann@example.com")).await.unwrap();
     assert_eq!(ann.stranger_tries, 0);
+}
+
+on_both_engines! {
+    // Or an address that has no tries left could still use up other people's.
+    async fn a008_what_the_address_is_refused_counts_against_no_account(database) {
+        let app = TestApp::spawn_with(|config| {
+            config.throttle = Throttle { address_sign_ins: 5, ..Throttle::default() };
+            config.database = database.config.clone();
+            config.passwords.queue_per_thread = 200;
+        })
+        .await;
+        let app = Arc::new(app);
+        let barrier = Arc::new(Barrier::new(200));
+        let mut tries = tokio::task::JoinSet::new();
+        for number in 0..200 {
+            let (app, barrier) = (app.clone(), barrier.clone());
+            tries.spawn(async move {
+                barrier.wait().await;
+                app.login(&format!("n{number}@example.com"), WRONG).await.status()
+            });
+        }
+        let answers = tries.join_all().await;
+        assert_eq!(answers.iter().filter(|status| **status == StatusCode::UNAUTHORIZED).count(), 5);
+        let accounts = "SELECT count(*) FROM throttles WHERE tries > 0 AND expires_at > free_at + 86400";
+        assert_eq!(database.outside().await.number(accounts).await, 5);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
