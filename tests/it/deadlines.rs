@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use signet::config::Config;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::helpers::app::TestApp;
 use crate::helpers::process::{Process, command, prepare};
@@ -163,6 +164,66 @@ async fn a119_whoever_does_not_take_its_answers_is_cut_off() {
     }
     let all = app.get("/docs/swagger-ui-bundle.js").await.bytes().await.unwrap();
     assert!(all.len() > 1_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_takes_a_long_answer_slowly_gets_it_whole() {
+    let app = TestApp::spawn_with(impatient).await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    // As little as a slow line has on its way.
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    let address = app.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    let request = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let (mut answer, mut part) = (Vec::new(), vec![0; 32 << 10]);
+    let complete = |answer: &[u8]| {
+        let text = String::from_utf8_lossy(&answer[..answer.len().min(4096)]);
+        let head = text.find("\r\n\r\n")?;
+        let length = text[..head].lines().find_map(|line| line.strip_prefix("content-length: "))?;
+        (answer.len() >= head + 4 + length.parse::<usize>().unwrap()).then_some(())
+    };
+    // Far longer than a connection may lie idle, never idle itself.
+    while complete(&answer).is_none() {
+        match stream.read(&mut part).await {
+            Ok(length @ 1..) => answer.extend(&part[..length]),
+            other => panic!("{other:?} after {} bytes", answer.len()),
+        }
+        tokio::time::sleep(Duration::from_millis(80)).await; // poll: at the pace of a slow line
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a119_answers_that_nobody_takes_cost_next_to_no_memory() {
+    const CALLERS: usize = 50;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start_command(command(folder.path()), folder.path()).unwrap();
+    let page = "GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    assert!(ask(&mut open(&server.url), LIVE).starts_with("HTTP/1.1 200"));
+    let kib = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap().to_owned();
+        line.split_whitespace().next().unwrap().parse::<usize>().unwrap()
+    };
+    let before = kib();
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|_| {
+            let mut stream = open(&server.url);
+            stream.write_all(page.repeat(8).as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    // Once each of them has been answered, the buffers are as full as they get.
+    for caller in &callers {
+        caller.set_read_timeout(Some(PATIENCE)).unwrap();
+        caller.peek(&mut [0]).unwrap();
+    }
+    assert!(ask(&mut open(&server.url), LIVE).starts_with("HTTP/1.1 200"));
+    let each = kib().saturating_sub(before) / CALLERS;
+    assert!(each < 256, "{each} KiB per caller");
+    drop(callers);
+    assert_eq!(server.stop(), Some(0));
 }
 
 #[cfg(target_os = "linux")]
