@@ -282,3 +282,20 @@ fn a119_whoever_dawdles_over_a_handshake_or_behind_it_is_cut_off() {
     }
     assert_eq!(server.stop(), Some(0));
 }
+
+#[test]
+fn whoever_dawdles_over_a_handshake_does_not_hold_up_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Authority::new().sign();
+    write(folder.path(), &made.pem, &made.key);
+    let mut serve = tls_command(folder.path());
+    serve.env("SIGNET__SERVER__HEADER_TIMEOUT", "60s").env("SIGNET__SERVER__SHUTDOWN_TIMEOUT", "5m");
+    let server = Process::start_command(serve, folder.path()).unwrap();
+    let mut socket = TcpStream::connect(address(&server)).unwrap();
+    socket.write_all(&[22, 3, 1, 2, 0, 1, 0]).unwrap();
+    // By then a worker has taken the one before it, too.
+    assert!(connect(address(&server), &Authority::new().client(&[&TLS13])).is_err());
+    let asked = Instant::now();
+    assert_eq!(server.stop(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
+}
