@@ -1,5 +1,7 @@
 //! One published key: RFC 7517 §4, RFC 7518 §6.2 and §6.3, RFC 8037 §2.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
@@ -106,11 +108,11 @@ impl<'a> Jwk<'a> {
         }
         let Some(operations) = self.0.get("key_ops") else { return Ok(()) };
         let operations = operations.as_array().ok_or(SkipReason::Malformed)?;
-        let repeats = |(at, operation)| operations[..at].contains(operation);
-        if !operations.iter().all(Value::is_string) || operations.iter().enumerate().any(repeats) {
+        let mut seen = HashSet::new();
+        if !operations.iter().all(|operation| operation.as_str().is_some_and(|name| seen.insert(name))) {
             return Err(SkipReason::Malformed);
         }
-        if operations.iter().any(|operation| operation == "verify") { Ok(()) } else { Err(SkipReason::Use) }
+        if seen.contains("verify") { Ok(()) } else { Err(SkipReason::Use) }
     }
 
     /// A key belongs to one algorithm (RFC 8725 §3.1): its label, when it has one, says no other.
