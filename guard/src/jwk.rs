@@ -1,5 +1,7 @@
 //! One published key: RFC 7517 §4, RFC 7518 §6.2 and §6.3, RFC 8037 §2.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
@@ -51,8 +53,8 @@ pub enum SkipReason {
     /// The public exponent is even, below 2^16 (FIPS 186-5 §5.1) or needs more than 32 bits.
     #[error("exponent is even, below 2^16 or longer than 32 bits")]
     Exponent,
-    /// `x` or `y` has not 32 bytes, or they are no point of the curve.
-    #[error("not a point of its curve, 32 bytes a coordinate")]
+    /// `x` or `y` has not 32 bytes, or they are no point of the curve, or one with which anybody can sign.
+    #[error("not a point of its curve, 32 bytes a coordinate, or one of small order")]
     Point,
 }
 
@@ -106,11 +108,11 @@ impl<'a> Jwk<'a> {
         }
         let Some(operations) = self.0.get("key_ops") else { return Ok(()) };
         let operations = operations.as_array().ok_or(SkipReason::Malformed)?;
-        let repeats = |(at, operation)| operations[..at].contains(operation);
-        if !operations.iter().all(Value::is_string) || operations.iter().enumerate().any(repeats) {
+        let mut seen = HashSet::new();
+        if !operations.iter().all(|operation| operation.as_str().is_some_and(|name| seen.insert(name))) {
             return Err(SkipReason::Malformed);
         }
-        if operations.iter().any(|operation| operation == "verify") { Ok(()) } else { Err(SkipReason::Use) }
+        if seen.contains("verify") { Ok(()) } else { Err(SkipReason::Use) }
     }
 
     /// A key belongs to one algorithm (RFC 8725 §3.1): its label, when it has one, says no other.
@@ -148,8 +150,37 @@ impl<'a> Jwk<'a> {
     fn ed25519(&self, id: &str) -> Result<VerifyingKey, SkipReason> {
         self.is_on("Ed25519")?;
         self.is_labelled(Algorithm::EdDsa)?;
-        VerifyingKey::ed25519(id, &self.coordinate("x")?).ok_or(SkipReason::Point)
+        let x = self.coordinate("x")?;
+        if is_of_small_order(&x) {
+            return Err(SkipReason::Point);
+        }
+        VerifyingKey::ed25519(id, &x).ok_or(SkipReason::Point)
     }
+}
+
+/// Whether a point of Ed25519 is one of the eight whose multiples are but eight, in any spelling. No secret is needed to
+/// sign under such a key, and one of them is what an empty field looks like; the signature check of the library takes
+/// them, as RFC 8032 §5.1.7 allows.
+fn is_of_small_order(point: &[u8; 32]) -> bool {
+    // Two of order 8, by `y` alone: the highest bit is the sign of `x`.
+    const OF_ORDER_EIGHT: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0,
+            0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f,
+            0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let mut y = *point;
+    y[31] &= 0x7f;
+    // The others have a `y` of -1, 0 or 1, which p - 1, p and p + 1 spell too; p = 2^255 - 19 is ed ff .. ff 7f.
+    let (lowest, rest) = (y[0], &y[1..]);
+    let is_small = lowest <= 1 && rest.iter().all(|byte| *byte == 0);
+    let is_near_p =
+        (0xec..=0xee).contains(&lowest) && rest[30] == 0x7f && rest[..30].iter().all(|byte| *byte == 0xff);
+    is_small || is_near_p || OF_ORDER_EIGHT.contains(&y)
 }
 
 fn bits(number: &[u8]) -> usize {

@@ -1,5 +1,6 @@
 //! `/openapi.json`, and `/docs` that shows it: Swagger UI out of the binary, nothing from a third party.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use actix_web::http::header::CONTENT_SECURITY_POLICY;
@@ -70,7 +71,13 @@ pub(crate) async fn file(name: Path<String>) -> Result<HttpResponse, Problem> {
         _ => return Err(Problem::not_found()),
     };
     match utoipa_swagger_ui::serve(wanted, Arc::new(utoipa_swagger_ui::Config::default())) {
-        Ok(Some(file)) => Ok(page(&file.content_type, Bytes::from(file.bytes.into_owned()))),
+        Ok(Some(file)) => Ok(page(
+            &file.content_type,
+            match file.bytes {
+                Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                Cow::Owned(bytes) => Bytes::from(bytes),
+            },
+        )),
         _ => Err(Problem::not_found()),
     }
 }

@@ -24,6 +24,7 @@ mod docs;
 mod health;
 mod me;
 pub mod openapi;
+mod parts;
 mod registration;
 mod sign_in;
 mod user_document;

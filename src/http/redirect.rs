@@ -20,7 +20,9 @@ async fn send_on(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, P
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Problem::https_required());
     }
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    let location = format!("{}{target}", app.config.issuer.origin());
+    // Without a slash (`*`, `http://host?x`) it would become part of the host.
+    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+    let slash = if target.starts_with('/') { "" } else { "/" };
+    let location = format!("{}{slash}{target}", app.config.issuer.origin());
     Ok(HttpResponse::PermanentRedirect().insert_header((LOCATION, location)).finish())
 }

@@ -114,7 +114,13 @@ where
 /// The handshake, if there is one to make. Whoever fails at it is not worth a line: scanners do all day.
 async fn transport(stream: TcpStream, manners: &Manners) -> Option<Transport> {
     let Some(acceptor) = &manners.acceptor else { return Some(Transport::Plain(stream)) };
-    match timeout(manners.header_timeout, acceptor.accept(stream)).await {
+    let stopping = manners.stopping.clone();
+    let handshake = tokio::select! {
+        outcome = timeout(manners.header_timeout, acceptor.accept(stream)) => outcome,
+        // Nothing is under way yet that a stop would have to wait for.
+        () = stopping.notified() => return None,
+    };
+    match handshake {
         Ok(Ok(stream)) => Some(Transport::Tls(Box::new(stream))),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");

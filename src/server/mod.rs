@@ -35,6 +35,10 @@ pub const SAID_BETTER: &str = "actix_http::h1";
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
 
+/// How much of an answer the system takes from us before its reader does, in bytes. Left alone it grows to megabytes for
+/// each connection, and whoever takes them slowly would seem to take nothing for a while.
+const SEND_BUFFER: u32 = 64 << 10;
+
 /// Why the server does not listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -196,6 +200,8 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // On Windows it would let another program share the port.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
+    // What is accepted inherits it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)?.into_std()
 }

@@ -9,6 +9,7 @@ mod crash;
 mod deadlines;
 mod edges;
 mod faults;
+mod greed;
 mod guarded;
 mod headers;
 mod helpers;

@@ -111,11 +111,19 @@ fn a_renewed_certificate_is_served_without_a_restart() {
     logged_within("holds no certificates");
     assert_eq!(served(), old.der);
 
-    write(folder.path(), &new.pem, &new.key);
+    // A key that others could read, until its mode is set right: nothing else of the file changes.
+    let (key, open) = (folder.path().join("key.pem"), folder.path().join("open.pem"));
+    fs::write(&open, &new.key).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::rename(&open, &key).unwrap();
+    fs::write(folder.path().join("chain.pem"), &new.pem).unwrap();
+    logged_within("has mode 0644");
+    assert_eq!(served(), old.der);
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     logged_within("the TLS certificate was replaced");
     assert_eq!(served(), new.der);
     assert!(ask(&mut kept, LIVE).starts_with("HTTP/1.1 200"), "a connection from before goes on");
-    for once in ["is not the key of the first certificate", "holds no certificates"] {
+    for once in ["is not the key of the first certificate", "holds no certificates", "has mode 0644"] {
         assert_eq!(server.logged().matches(once).count(), 1, "{}", server.logged());
     }
     assert_eq!(server.stop(), Some(0));
@@ -215,6 +223,9 @@ fn plain_http_is_sent_to_the_issuer_and_never_to_what_host_says() {
         ("/", "/"),
         ("//evil.example/%2e", "//evil.example/%2e"),
         ("http://evil.example/x", "/x"),
+        ("http://evil.example", "/"),
+        ("http://evil.example?@x", "/?@x"),
+        ("*", "/*"),
     ] {
         for (method, host) in
             [("GET", "evil.example"), ("HEAD", "127.0.0.1"), ("GET", "login.example.com:80")]
@@ -270,4 +281,21 @@ fn a119_whoever_dawdles_over_a_handshake_or_behind_it_is_cut_off() {
         assert!(closed(stream.read_to_end(&mut Vec::new())), "{begun:?}");
     }
     assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn whoever_dawdles_over_a_handshake_does_not_hold_up_a_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Authority::new().sign();
+    write(folder.path(), &made.pem, &made.key);
+    let mut serve = tls_command(folder.path());
+    serve.env("SIGNET__SERVER__HEADER_TIMEOUT", "60s").env("SIGNET__SERVER__SHUTDOWN_TIMEOUT", "5m");
+    let server = Process::start_command(serve, folder.path()).unwrap();
+    let mut socket = TcpStream::connect(address(&server)).unwrap();
+    socket.write_all(&[22, 3, 1, 2, 0, 1, 0]).unwrap();
+    // By then a worker has taken the one before it, too.
+    assert!(connect(address(&server), &Authority::new().client(&[&TLS13])).is_err());
+    let asked = Instant::now();
+    assert_eq!(server.stop(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
 }

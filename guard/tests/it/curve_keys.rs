@@ -86,3 +86,28 @@ fn a098_what_a_key_on_a_curve_may_leave_out_or_call_itself() {
         assert!(verify_with(&verifier, &signed_by(ed25519_key(), alg, "ed")).is_ok(), "{alg}");
     }
 }
+
+/// With a public key of small order no secret is needed: a signature of nothing but zeros and the neutral point, say,
+/// is right for one message in as many as the order. RFC 8032 §5.1.7 leaves such keys to whoever reads them.
+#[test]
+fn a098_keys_that_anybody_can_sign_with_are_skipped() {
+    let points: [[u8; 32]; 7] = [
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    ]
+    .map(|hex| std::array::from_fn(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()));
+    let other_sign = points.map(|mut point| {
+        point[31] ^= 0x80;
+        point
+    });
+    for x in points.into_iter().chain(other_sign) {
+        let odd = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "odd", "x": b64(x) });
+        let set = KeySet::from_json(&jwks(&[odd])).unwrap();
+        assert_eq!(set.skipped().first().map(|skipped| skipped.reason), Some(SkipReason::Point), "{x:?}");
+    }
+}

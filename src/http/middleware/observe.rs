@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::http::deadline::Deadline;
 use crate::http::error::Problem;
 use crate::http::extract::ClientAddress;
+use crate::http::parts::in_parts;
 
 /// On every answer unless the handler chose its own.
 const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
@@ -88,7 +89,7 @@ async fn around(
         Target::Strange => request.into_response(Problem::wrong_host().response()),
         Target::Unclear => request.into_response(Problem::unclear_host().response()),
     };
-    let mut response = name_occurrence(response, &id);
+    let mut response = name_occurrence(response, &id).map_body(|_, body| in_parts(body));
     add_headers(&mut response, &id, strict);
 
     // The pattern, never the path: a path may carry what somebody mistyped into it.

@@ -52,6 +52,17 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// The server's own certificate is such that clients will not take it.
+    #[error(
+        "tls.certificate: the first certificate in {} cannot be used ({source}): make it anew, as X.509 version 3",
+        path.display()
+    )]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What rustls finds wrong.
+        source: rustls::Error,
+    },
     /// A certificate was not signed by the one after it.
     #[error(
         "tls.certificate: in {}, certificate {number} was not issued by the one after it: put the server's own first, \
@@ -119,7 +130,10 @@ impl Certificate {
         }
         match key.keys_match() {
             Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
-            Err(_) => return Err(TlsError::Mismatch { path: files.key.clone() }),
+            Err(rustls::Error::InconsistentKeys(_)) => {
+                return Err(TlsError::Mismatch { path: files.key.clone() });
+            }
+            Err(source) => return Err(TlsError::Unusable { path: path.clone(), source }),
         }
         Ok(Self { key: Arc::new(key), path: path.clone(), validity })
     }

@@ -59,8 +59,8 @@ impl State {
 }
 
 async fn look_again(held: Weak<Certificates>, files: TlsFiles, clock: Clock, loaded: State) {
-    let (mut tried, mut last_seen) = (loaded.clone(), loaded);
-    let mut warned_of_age = false;
+    let (mut in_use, mut last_seen) = (loaded.clone(), loaded);
+    let (mut complaint, mut warned_of_age) = (String::new(), false);
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -70,10 +70,10 @@ async fn look_again(held: Weak<Certificates>, files: TlsFiles, clock: Clock, loa
         }
         let of = files.clone();
         let Ok(seen) = tokio::task::spawn_blocking(move || State::of(&of)).await else { return };
-        // Two looks alike: whoever replaces two files, or writes one in pieces, is done. What was tried once is not
-        // tried again until it changes, and so complained of once.
-        if seen == last_seen && seen != tried {
-            tried = seen.clone();
+        // Two looks alike: whoever replaces two files, or writes one in pieces, is done. What fails is tried again
+        // even if the files stay as they are, because a mode, an owner or a lack of open files may be to blame; it is
+        // complained of once.
+        if seen == last_seen && seen != in_use {
             let of = files.clone();
             let Ok(outcome) = tokio::task::spawn_blocking(move || Certificate::load(&of)).await else {
                 return;
@@ -82,11 +82,17 @@ async fn look_again(held: Weak<Certificates>, files: TlsFiles, clock: Clock, loa
             match outcome {
                 Ok(certificate) => {
                     certificates.0.store(Arc::new(certificate));
+                    in_use = seen.clone();
+                    complaint.clear();
                     warned_of_age = false;
                     tracing::info!("the TLS certificate was replaced");
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the TLS certificate was not replaced, the old one stays")
+                    let told = error.to_string();
+                    if told != complaint {
+                        tracing::error!(%error, "the TLS certificate was not replaced, the old one stays");
+                        complaint = told;
+                    }
                 }
             }
         }
