@@ -154,7 +154,7 @@ impl Config {
                     .to_owned(),
             );
         }
-        let is_local = self.server.listen.ip().is_loopback();
+        let is_local = self.server.listen.ip().is_loopback() && self.tls.files.is_none();
         if is_local && !self.issuer.is_loopback() && self.server.trusted_proxies.is_empty() {
             warnings.push(
                 "server.listen is behind something on this machine and server.trusted_proxies is empty: all callers \
