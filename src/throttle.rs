@@ -171,27 +171,6 @@ impl Rule {
         })
     }
 
-    /// Takes one try back. `charged` is what [`Rule::charge`] made of the counter then, `counter` how it stands now: when
-    /// others have tried since, their waits stay. `None`: there is nothing left to remember.
-    pub fn refund(&self, counter: &Counter, charged: &Counter, now: Timestamp) -> Option<Counter> {
-        let counter = self.current(counter, now);
-        let left = match self {
-            Self::Backoff { .. } => {
-                let is_last = counter.tries == charged.tries;
-                Counter {
-                    tries: counter.tries.saturating_sub(1),
-                    free_at: if is_last { now } else { counter.free_at },
-                    expires_at: Some(now.plus(KEPT)),
-                }
-            }
-            Self::Bucket { refill, .. } => {
-                let full_at = counter.full_at(now).minus(*refill);
-                self.bucket(full_at.max(now), now)
-            }
-        };
-        (left.tries > 0).then_some(left)
-    }
-
     /// A counter as it counts now. A wait of more than twice the longest there is was written under a clock that has been
     /// set back since, and could last for years: it is dropped, and the tries of a row stay. Twice, so that nobody gains
     /// from replicas whose clocks are apart.
@@ -256,6 +235,15 @@ impl Counter {
     /// What is left of it at `now`.
     pub fn at(&self, now: Timestamp) -> Self {
         if self.expires_at.is_some_and(|end| end <= now) { Self::none(now) } else { *self }
+    }
+
+    /// With one try taken back, for [`Rule::Backoff`]. `charged` is how the counter stood with that try: when others have
+    /// tried since, their waits stay. `None`: there is nothing left to remember.
+    pub fn less_one(&self, charged: &Self, now: Timestamp) -> Option<Self> {
+        let counter = self.at(now);
+        let tries = counter.tries.checked_sub(1).filter(|left| *left > 0)?;
+        let free_at = if counter.tries == charged.tries { now } else { counter.free_at };
+        Some(Self { tries, free_at, expires_at: Some(now.plus(KEPT)) })
     }
 
     /// A bucket's level is the moment at which it will be full.

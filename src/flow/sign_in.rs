@@ -259,7 +259,7 @@ impl Record {
             // Someone else may have replaced it in between; theirs is as good.
             tx.replace_outdated_password(&self.user, old, new.as_str()).await?;
         }
-        throttle::succeed(tx, &self.charged, self.now).await?;
+        throttle::succeed(tx, &self.charged).await?;
         tx.user(&self.user).await
     }
 }

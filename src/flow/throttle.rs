@@ -58,9 +58,11 @@ pub(super) fn check(limits: &[(Limit, Option<Counter>)], now: Timestamp) -> Resu
 /// Counts a try against all limits, or against none when one of them refuses. Of many at once each sees what the one
 /// before left.
 pub(super) async fn charge(app: &App, limits: Vec<Limit>) -> Result<Result<Charged, Throttled>, StoreError> {
+    // One new row in eight sweeps more than eight out, so that the table shrinks again after a flood.
+    let may_sweep = rand::random_ratio(1, 8);
     app.db
-        .write((limits, app.clock.now()), |tx, (limits, now)| {
-            Box::pin(async move { charge_in(tx, limits, *now).await })
+        .write((limits, app.clock.now(), may_sweep), |tx, (limits, now, may_sweep)| {
+            Box::pin(async move { charge_in(tx, limits, *now, *may_sweep).await })
         })
         .await
 }
@@ -69,12 +71,13 @@ async fn charge_in(
     tx: &mut Tx,
     limits: &[Limit],
     now: Timestamp,
+    may_sweep: bool,
 ) -> Result<Result<Charged, Throttled>, StoreError> {
-    let (mut charged, mut refused, mut has_new) = (Vec::new(), Vec::new(), false);
-    for limit in limits {
-        let counter = tx.hold_throttle(&limit.subject, now).await?;
-        has_new |= counter.tries == 0;
-        match limit.rule.charge(&counter, now) {
+    let subjects: Vec<_> = limits.iter().map(|limit| &limit.subject).collect();
+    let counters = tx.hold_throttles(&subjects, now).await?;
+    let (mut charged, mut refused) = (Vec::new(), Vec::new());
+    for (limit, counter) in limits.iter().zip(&counters) {
+        match limit.rule.charge(counter, now) {
             Ok(counter) => charged.push((limit.clone(), counter)),
             Err(wait) => refused.push((limit, wait)),
         }
@@ -82,10 +85,9 @@ async fn charge_in(
     if let Err(throttled) = longest_wait(refused.into_iter()) {
         return Ok(Err(throttled));
     }
-    for (limit, counter) in &charged {
-        tx.put_throttle(&limit.subject, counter).await?;
-    }
-    if has_new {
+    let rows: Vec<_> = charged.iter().map(|(limit, counter)| (&limit.subject, counter)).collect();
+    tx.put_throttles(&rows).await?;
+    if may_sweep && counters.iter().any(|counter| counter.tries == 0) {
         tx.sweep_throttles(now).await?;
     }
     Ok(Ok(Charged(charged)))
@@ -100,11 +102,11 @@ fn longest_wait<'a>(refused: impl Iterator<Item = (&'a Limit, Refused)>) -> Resu
 }
 
 /// The part of a successful sign-in's unit: what counts failures in a row begins anew, an address gets its try back.
-pub(super) async fn succeed(tx: &mut Tx, charged: &Charged, now: Timestamp) -> Result<(), StoreError> {
-    for (limit, counter) in &charged.0 {
+pub(super) async fn succeed(tx: &mut Tx, charged: &Charged) -> Result<(), StoreError> {
+    for (limit, _) in &charged.0 {
         match limit.rule {
             Rule::Backoff { .. } => tx.delete_throttle(&limit.subject).await.map(drop)?,
-            Rule::Bucket { .. } => take_back(tx, limit, counter, now).await?,
+            Rule::Bucket { refill, .. } => tx.refill_throttle(&limit.subject, refill).await?,
         }
     }
     Ok(())
@@ -130,9 +132,12 @@ pub(super) async fn give_back(app: &App, charged: Charged) {
 }
 
 async fn take_back(tx: &mut Tx, limit: &Limit, charged: &Counter, now: Timestamp) -> Result<(), StoreError> {
+    if let Rule::Bucket { refill, .. } = limit.rule {
+        return tx.refill_throttle(&limit.subject, refill).await;
+    }
     let Some(counter) = tx.hold_existing_throttle(&limit.subject).await? else { return Ok(()) };
-    match limit.rule.refund(&counter, charged, now) {
-        Some(left) => tx.put_throttle(&limit.subject, &left).await,
+    match counter.less_one(charged, now) {
+        Some(left) => tx.put_throttles(&[(&limit.subject, &left)]).await,
         None => tx.delete_throttle(&limit.subject).await.map(drop),
     }
 }

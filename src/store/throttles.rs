@@ -1,27 +1,40 @@
 //! `throttles`: how often somebody has tried.
 
+use std::time::Duration;
+
 use signet_guard::Timestamp;
 
 use super::error::StoreError;
 use super::tx::{Connection, Tx, execute, fetch_all, fetch_optional};
 use crate::throttle::{Counter, Subject};
 
-/// What one new row may sweep out: more than comes in, so that the table shrinks again after a flood, and little enough
-/// that nobody waits for it.
-const SWEPT_AT_ONCE: i64 = 4;
+/// What one sweep removes at most: little enough that nobody waits for it.
+const SWEPT_AT_ONCE: i64 = 32;
 
 const THROTTLES: &str =
     "SELECT subject, tries, free_at, expires_at FROM throttles WHERE subject IN ($1, $2, $3)";
-// Changes nothing of a row that is there, but holds it: of many tries at once each sees what the one before left.
-const HOLD_THROTTLE: &str = "INSERT INTO throttles (subject, tries, free_at, expires_at) VALUES ($1, 0, $2, $2) \
-     ON CONFLICT (subject) DO UPDATE SET tries = throttles.tries RETURNING tries, free_at, expires_at";
+// Changes nothing of a row that is there, but holds it: of many tries at once each sees what the one before left. One
+// statement for two rows, because each is a trip to another thread or machine.
+const HOLD_ONE: &str = "INSERT INTO throttles (subject, tries, free_at, expires_at) VALUES ($1, 0, $2, $2) \
+     ON CONFLICT (subject) DO UPDATE SET tries = throttles.tries RETURNING subject, tries, free_at, expires_at";
+const HOLD_TWO: &str = "INSERT INTO throttles (subject, tries, free_at, expires_at) \
+     VALUES ($1, 0, $3, $3), ($2, 0, $3, $3) \
+     ON CONFLICT (subject) DO UPDATE SET tries = throttles.tries RETURNING subject, tries, free_at, expires_at";
 const HOLD_EXISTING_THROTTLE: &str =
     "UPDATE throttles SET tries = tries WHERE subject = $1 RETURNING tries, free_at, expires_at";
-const PUT_THROTTLE: &str =
-    "UPDATE throttles SET tries = $2, free_at = $3, expires_at = $4 WHERE subject = $1";
+const PUT_ONE: &str = "INSERT INTO throttles (subject, tries, free_at, expires_at) VALUES ($1, $2, $3, $4) \
+     ON CONFLICT (subject) DO UPDATE \
+     SET tries = excluded.tries, free_at = excluded.free_at, expires_at = excluded.expires_at";
+const PUT_TWO: &str = "INSERT INTO throttles (subject, tries, free_at, expires_at) \
+     VALUES ($1, $2, $3, $4), ($5, $6, $7, $8) \
+     ON CONFLICT (subject) DO UPDATE \
+     SET tries = excluded.tries, free_at = excluded.free_at, expires_at = excluded.expires_at";
+const REFILL_THROTTLE: &str = "UPDATE throttles \
+     SET tries = tries - 1, free_at = free_at - $2, expires_at = expires_at - $2 WHERE subject = $1 AND tries > 0";
 const DELETE_THROTTLE: &str = "DELETE FROM throttles WHERE subject = $1";
 
 type Row = (i64, i64, Option<i64>);
+type NamedRow = (Vec<u8>, i64, i64, Option<i64>);
 
 fn counter((tries, free_at, expires_at): Row) -> Result<Counter, StoreError> {
     Ok(Counter {
@@ -39,7 +52,7 @@ impl Tx {
     /// [`StoreError::Corrupt`] on a count no version of Signet wrote; otherwise as every statement.
     pub async fn throttles(&mut self, subjects: [&Subject; 3]) -> Result<[Option<Counter>; 3], StoreError> {
         let [first, second, third] = subjects.map(Subject::as_bytes);
-        let rows: Vec<(Vec<u8>, i64, i64, Option<i64>)> =
+        let rows: Vec<NamedRow> =
             fetch_all!(self, sqlx::query_as(THROTTLES).bind(first).bind(second).bind(third))?;
         let mut found = [None; 3];
         for (bytes, tries, free_at, expires_at) in rows {
@@ -53,18 +66,28 @@ impl Tx {
         Ok(found)
     }
 
-    /// Reads the counter of a subject and holds it until the unit ends; makes it when it is missing, already expired.
-    /// Who holds several takes them in the order address, account or device, or two units could wait for each other.
+    /// Reads the counters of one or two subjects and holds them until the unit ends; makes those that are missing, already
+    /// expired. Two are held in the order given, which is address, account everywhere: otherwise two units could wait for
+    /// each other.
     ///
     /// # Errors
     /// As [`Tx::throttles`].
-    pub async fn hold_throttle(&mut self, subject: &Subject, now: Timestamp) -> Result<Counter, StoreError> {
+    pub async fn hold_throttles(
+        &mut self,
+        subjects: &[&Subject],
+        now: Timestamp,
+    ) -> Result<Vec<Counter>, StoreError> {
         self.must_be_write()?;
-        let row: Option<Row> = fetch_optional!(
-            self,
-            sqlx::query_as(HOLD_THROTTLE).bind(subject.as_bytes()).bind(now.as_seconds())
-        )?;
-        counter(row.ok_or(StoreError::Corrupt { table: "throttles", what: "an upsert answered no row" })?)
+        let statement = if subjects.len() == 1 { HOLD_ONE } else { HOLD_TWO };
+        let rows: Vec<NamedRow> = fetch_all!(self, {
+            let query =
+                subjects.iter().fold(sqlx::query_as(statement), |query, it| query.bind(it.as_bytes()));
+            query.bind(now.as_seconds())
+        })?;
+        let missing = StoreError::Corrupt { table: "throttles", what: "an upsert answered no row" };
+        let of = |subject: &&Subject| rows.iter().find(|row| row.0 == subject.as_bytes());
+        let found: Option<Vec<&NamedRow>> = subjects.iter().map(of).collect();
+        found.ok_or(missing)?.into_iter().map(|row| counter((row.1, row.2, row.3))).collect()
     }
 
     /// The same for a subject that has tried; `None` when nothing is known of it any more.
@@ -78,20 +101,32 @@ impl Tx {
         row.map(counter).transpose()
     }
 
-    /// Writes the counter of a subject that this unit holds.
+    /// Writes the counters of one or two subjects that this unit holds.
     ///
     /// # Errors
     /// As every statement.
-    pub async fn put_throttle(&mut self, subject: &Subject, counter: &Counter) -> Result<(), StoreError> {
+    pub async fn put_throttles(&mut self, counters: &[(&Subject, &Counter)]) -> Result<(), StoreError> {
+        let statement = if counters.len() == 1 { PUT_ONE } else { PUT_TWO };
         execute!(
             self,
-            sqlx::query(PUT_THROTTLE)
-                .bind(subject.as_bytes())
-                .bind(i64::from(counter.tries))
-                .bind(counter.free_at.as_seconds())
-                .bind(counter.expires_at.map(Timestamp::as_seconds))
+            counters.iter().fold(sqlx::query(statement), |query, (subject, counter)| {
+                query
+                    .bind(subject.as_bytes())
+                    .bind(i64::from(counter.tries))
+                    .bind(counter.free_at.as_seconds())
+                    .bind(counter.expires_at.map(Timestamp::as_seconds))
+            })
         )
         .map(drop)
+    }
+
+    /// Puts one try back into a bucket: it is full again, and a try free, by that much sooner.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn refill_throttle(&mut self, subject: &Subject, refill: Duration) -> Result<(), StoreError> {
+        let seconds = i64::try_from(refill.as_secs()).unwrap_or(i64::MAX);
+        execute!(self, sqlx::query(REFILL_THROTTLE).bind(subject.as_bytes()).bind(seconds)).map(drop)
     }
 
     /// Forgets what a subject has tried. `false`: nothing was known.
@@ -102,8 +137,8 @@ impl Tx {
         Ok(execute!(self, sqlx::query(DELETE_THROTTLE).bind(subject.as_bytes()))? == 1)
     }
 
-    /// Deletes a few counters that have expired. Called by a unit that has added one, as its last statement: the table
-    /// stays as small as it can be without a task that cleans it.
+    /// Deletes a few counters that have expired. Called now and then by a unit that has added one, as its last statement:
+    /// the table stays as small as it can be without a task that cleans it.
     ///
     /// # Errors
     /// As every statement.

@@ -117,35 +117,26 @@ fn a_clock_that_was_set_back_keeps_nobody_out() {
 fn a_try_that_was_not_made_is_given_back() {
     let rule = strangers();
     let first = rule.charge(&Counter::none(NOW), NOW).unwrap();
-    assert_eq!(rule.refund(&first, &first, at(1)), None, "nothing is left");
+    assert_eq!(first.less_one(&first, at(1)), None, "nothing is left");
 
     let before = Counter { tries: 7, free_at: NOW, expires_at: Some(at(1_000)) };
     let charged = rule.charge(&before, NOW).unwrap();
-    let back = rule.refund(&charged, &charged, at(1)).unwrap();
+    let back = charged.less_one(&charged, at(1)).unwrap();
     assert_eq!((back.tries, back.free_at), (7, at(1)));
 
     // Somebody else has tried meanwhile: their wait stands.
     let wait = charged.free_at.as_seconds() - NOW.as_seconds();
     let later = rule.charge(&charged, at(wait)).unwrap();
-    let back = rule.refund(&later, &charged, at(wait)).unwrap();
+    let back = later.less_one(&charged, at(wait)).unwrap();
     assert_eq!((back.tries, back.free_at), (8, later.free_at));
 
     // The try that reached the limit.
     let before = Counter { tries: 99, free_at: NOW, expires_at: Some(at(1_000)) };
     let charged = rule.charge(&before, NOW).unwrap();
     rule.check(&charged, at(1_000)).unwrap_err();
-    let back = rule.refund(&charged, &charged, at(5)).unwrap();
+    let back = charged.less_one(&charged, at(5)).unwrap();
     rule.check(&back, at(5)).unwrap();
     assert!(back.expires_at.is_some());
-
-    let bucket = Rule::Bucket { burst: 2, refill: seconds(60) };
-    let one = bucket.charge(&Counter::none(NOW), NOW).unwrap();
-    let two = bucket.charge(&one, NOW).unwrap();
-    bucket.check(&two, NOW).unwrap_err();
-    let back = bucket.refund(&two, &two, NOW).unwrap();
-    assert_eq!(back, one);
-    assert_eq!(bucket.refund(&back, &one, NOW), None);
-    assert_eq!(bucket.refund(&one, &one, at(3_600)), None, "what has come back by itself comes back once");
 }
 
 #[test]
@@ -175,7 +166,7 @@ fn no_setting_and_no_stored_number_overflows() {
             let counter = Counter { tries, free_at, expires_at };
             for now in [early, NOW, far] {
                 let _ = rule.charge(&counter, now);
-                let _ = rule.refund(&counter, &counter, now);
+                let _ = counter.less_one(&counter, now);
             }
         }
     }

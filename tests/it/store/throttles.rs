@@ -1,8 +1,9 @@
 //! Counters as rows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use signet::throttle::{Counter, Subject};
+use signet::throttle::{Counter, Rule, Subject};
 use tokio::sync::Barrier;
 
 use super::at;
@@ -16,8 +17,8 @@ async fn put(database: &TestDatabase, subject: Subject, counter: Counter, now: i
     let unit = (subject, counter, at(now));
     let outcome = database.db.write(unit, |tx, (subject, counter, now)| {
         Box::pin(async move {
-            tx.hold_throttle(subject, *now).await?;
-            tx.put_throttle(subject, counter).await?;
+            tx.hold_throttles(&[subject], *now).await?;
+            tx.put_throttles(&[(subject, counter)]).await?;
             tx.sweep_throttles(*now).await.map(drop)
         })
     });
@@ -45,6 +46,41 @@ on_both_engines! {
         assert!(delete().await.unwrap());
         assert!(!delete().await.unwrap());
         assert_eq!(read(database, subject(1)).await, None);
+    }
+
+    // As if the try had never been: what came back by itself meanwhile does not come back twice.
+    async fn a_bucket_gets_a_try_back(database) {
+        let minute = Duration::from_secs(60);
+        let bucket = Rule::Bucket { burst: 2, refill: minute };
+        let one = bucket.charge(&Counter::none(at(100)), at(100)).unwrap();
+        let two = bucket.charge(&one, at(100)).unwrap();
+        put(database, subject(1), two, 100).await;
+        let refill = || database.db.write((subject(1), minute), |tx, (it, refill)| {
+            Box::pin(async move { tx.refill_throttle(it, *refill).await })
+        });
+        refill().await.unwrap();
+        assert_eq!(read(database, subject(1)).await, Some(one));
+        refill().await.unwrap();
+        refill().await.unwrap();
+        let none = read(database, subject(1)).await.unwrap();
+        assert_eq!((none.tries, none.expires_at), (0, Some(at(100))));
+        assert_eq!(bucket.charge(&none, at(100)).unwrap(), one);
+    }
+
+    // Two rows in one statement: each gets its own, whichever is there already.
+    async fn two_counters_are_held_and_put_at_once(database) {
+        let there = Counter { tries: 7, free_at: at(20), expires_at: None };
+        put(database, subject(2), there, 10).await;
+        let unit = database.db.write((), |tx, ()| Box::pin(async move {
+            let (new, old) = (subject(1), subject(2));
+            let held = tx.hold_throttles(&[&new, &old], at(30)).await?;
+            let counter = |tries| Counter { tries, free_at: at(40), expires_at: Some(at(50)) };
+            tx.put_throttles(&[(&new, &counter(1)), (&old, &counter(8))]).await?;
+            Ok(held)
+        }));
+        assert_eq!(unit.await.unwrap(), [Counter::none(at(30)), there]);
+        let tries = [read(database, subject(1)).await, read(database, subject(2)).await].map(|it| it.unwrap().tries);
+        assert_eq!(tries, [1, 8]);
     }
 
     // Each new name pays for the removal of several old ones, so that a flood leaves nothing behind; what is locked stays.
@@ -82,10 +118,9 @@ on_both_engines! {
                     let unit = (subject((task * 7 + step * 13) % 100), at(200));
                     let charged = db.write(unit, |tx, (subject, now)| {
                         Box::pin(async move {
-                            let counter = tx.hold_throttle(subject, *now).await?;
-                            let tries = counter.tries + 1;
+                            let tries = tx.hold_throttles(&[subject], *now).await?[0].tries + 1;
                             let counter = Counter { tries, free_at: *now, expires_at: Some(at(1_000)) };
-                            tx.put_throttle(subject, &counter).await?;
+                            tx.put_throttles(&[(subject, &counter)]).await?;
                             tx.sweep_throttles(*now).await.map(drop)
                         })
                     });
@@ -108,10 +143,9 @@ on_both_engines! {
             tasks.spawn(async move {
                 let charged = db.write((), |tx, ()| {
                     Box::pin(async move {
-                        let counter = tx.hold_throttle(&subject(1), at(10)).await?;
-                        let tries = counter.tries + 1;
+                        let tries = tx.hold_throttles(&[&subject(1)], at(10)).await?[0].tries + 1;
                         let counter = Counter { tries, free_at: at(10), expires_at: Some(at(1_000)) };
-                        tx.put_throttle(&subject(1), &counter).await
+                        tx.put_throttles(&[(&subject(1), &counter)]).await
                     })
                 });
                 charged.await.unwrap();
