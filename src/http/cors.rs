@@ -2,7 +2,7 @@
 
 use actix_cors::Cors as Layer;
 use actix_web::http::header;
-use actix_web::middleware::{Condition, DefaultHeaders};
+use actix_web::middleware::Condition;
 
 use super::Cors;
 
@@ -12,10 +12,8 @@ const PREFLIGHT_MAX_AGE: usize = 3600;
 /// The layer for one route.
 pub(super) fn rule(cors: Cors, allowed_origins: &[String]) -> Condition<Layer> {
     let (enabled, layer) = match cors {
-        Cors::Never => (false, Layer::default()),
-        Cors::Anyone => {
-            (true, Layer::default().allow_any_origin().send_wildcard().allowed_methods(["GET", "HEAD"]))
-        }
+        // A wildcard needs no layer: see `wildcard`.
+        Cors::Never | Cors::Anyone => (false, Layer::default()),
         Cors::Allowed => {
             let layer = allowed_origins
                 .iter()
@@ -30,9 +28,8 @@ pub(super) fn rule(cors: Cors, allowed_origins: &[String]) -> Condition<Layer> {
     Condition::new(enabled, layer.max_age(PREFLIGHT_MAX_AGE))
 }
 
-/// The wildcard on every answer, also to requests without an `Origin`: a cache in between may hand any of them to a
-/// browser.
-pub(super) fn for_anyone(cors: Cors) -> Condition<DefaultHeaders> {
-    let wildcard = DefaultHeaders::new().add((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
-    Condition::new(cors == Cors::Anyone, wildcard)
+/// The wildcard goes on every answer, also to requests without an `Origin`: a cache in between may hand any of them to a
+/// browser. No browser asks beforehand about a plain `GET`, which is all that these routes take.
+pub(super) fn wildcard(cors: Cors) -> Option<(header::HeaderName, &'static str)> {
+    (cors == Cors::Anyone).then_some((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
 }

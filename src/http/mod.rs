@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::Method;
+use actix_web::middleware::DefaultHeaders;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Route, guard};
 
@@ -129,12 +130,9 @@ pub fn configure(config: &mut ServiceConfig, app: &web::Data<App>) {
             async move { Err::<&str, _>(error::Problem::method_not_allowed(allow)) }
         }));
         let rule = entries.first().map_or((Caching::Never, Cors::Never), |entry| (entry.caching, entry.cors));
-        config.service(
-            resource
-                .wrap(middleware::caching::header(rule.0, app.config.tokens.jwks_max_age))
-                .wrap(cors::rule(rule.1, &app.config.server.allowed_origins))
-                .wrap(cors::for_anyone(rule.1)),
-        );
+        let headers = middleware::caching::header(rule.0, app.config.tokens.jwks_max_age);
+        let headers = cors::wildcard(rule.1).into_iter().fold(headers, DefaultHeaders::add);
+        config.service(resource.wrap(headers).wrap(cors::rule(rule.1, &app.config.server.allowed_origins)));
     }
     config.default_service(web::to(|| async { Err::<&str, _>(error::Problem::not_found()) }));
 }
