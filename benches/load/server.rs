@@ -4,14 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc;
 
-use actix_web::body::BoxBody;
-use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::web::{self, Data};
 use actix_web::{App as HttpApp, Handler, HttpServer, Responder};
 use signet::app::App;
 use signet::config::{Config, ConfigSource};
 use signet::flow::signing_keys;
-use signet::server::Bound;
+use signet::server::{Application, Bound};
 use signet_guard::Clock;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -64,13 +62,7 @@ impl Signet {
     /// Serves it as `signet serve` does, for as long as the process lives; `make` may add to the application.
     pub fn serve<T>(&self, make: impl Fn(&Data<App>) -> HttpApp<T> + Clone + Send + 'static) -> SocketAddr
     where
-        T: ServiceFactory<
-                ServiceRequest,
-                Config = (),
-                Response = ServiceResponse<BoxBody>,
-                Error = actix_web::Error,
-                InitError = (),
-            > + 'static,
+        T: Application + 'static,
     {
         let bound = self.runtime.block_on(async { Bound::bind(self.app.clone()).unwrap() });
         let address = bound.address();

@@ -13,14 +13,12 @@ use actix_http::error::{DispatchError, ParseError};
 use actix_server::{GracefulShutdownSignal, ServerBuilder};
 use actix_service::map_config;
 use actix_web::App as HttpApp;
-use actix_web::body::BoxBody;
-use actix_web::dev::{
-    AppConfig, Service as _, ServiceFactory, ServiceRequest, ServiceResponse, fn_factory, fn_service,
-};
+use actix_web::dev::{AppConfig, Service as _, ServiceFactory, fn_factory, fn_service};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::Application;
 use super::watched::{Transport, Watched};
 use crate::config::Server;
 use crate::http::deadline::Deadline;
@@ -62,13 +60,7 @@ pub(super) fn listen<T>(
     make: impl Fn() -> HttpApp<T> + Clone + Send + 'static,
 ) -> io::Result<ServerBuilder>
 where
-    T: ServiceFactory<
-            ServiceRequest,
-            Config = (),
-            Response = ServiceResponse<BoxBody>,
-            Error = actix_web::Error,
-            InitError = (),
-        > + 'static,
+    T: Application + 'static,
 {
     let name = listener.local_addr()?.to_string();
     builder.listen(name, listener, move || {

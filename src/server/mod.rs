@@ -118,13 +118,7 @@ impl Bound {
         make: impl Fn(&Data<App>) -> HttpApp<T> + Clone + Send + 'static,
     ) -> io::Result<Server>
     where
-        T: ServiceFactory<
-                ServiceRequest,
-                Config = (),
-                Response = ServiceResponse<BoxBody>,
-                Error = actix_web::Error,
-                InitError = (),
-            > + 'static,
+        T: Application + 'static,
     {
         let settings = self.app.config.server.clone();
         let connections = limits::connections(&self.app.config);
@@ -150,33 +144,36 @@ impl Bound {
     }
 }
 
-/// What answers requests, whole: the route table within the layers around it.
-pub fn application(
-    app: &Data<App>,
-) -> HttpApp<
-    impl ServiceFactory<
+/// What an actix-web application of ours is to the compiler, whatever was added to it or put around it.
+pub trait Application:
+    ServiceFactory<
         ServiceRequest,
         Config = (),
         Response = ServiceResponse<BoxBody>,
         Error = actix_web::Error,
         InitError = (),
-    > + use<>,
-> {
+    >
+{
+}
+
+impl<T> Application for T where
+    T: ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse<BoxBody>,
+            Error = actix_web::Error,
+            InitError = (),
+        >
+{
+}
+
+/// What answers requests, whole: the route table within the layers around it.
+pub fn application(app: &Data<App>) -> HttpApp<impl Application + use<>> {
     HttpApp::new().configure(|config| http::configure(config, app)).wrap(from_fn(observe))
 }
 
 /// What answers on `tls.redirect_from`.
-fn redirect(
-    app: &Data<App>,
-) -> HttpApp<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<BoxBody>,
-        Error = actix_web::Error,
-        InitError = (),
-    > + use<>,
-> {
+fn redirect(app: &Data<App>) -> HttpApp<impl Application + use<>> {
     HttpApp::new().configure(|config| http::redirect::configure(config, app)).wrap(from_fn(observe_redirect))
 }
 
