@@ -190,6 +190,8 @@ fn claims() -> AccessTokenClaims {
         scope: Scope::parse("openid signet:account").unwrap(),
         auth_time: Some(Timestamp::from_seconds(2_000_000_000)),
         roles: vec!["admin".into(), "editor".into(), "reader".into()],
+        sid: None,
+        status: None,
         own: serde_json::Map::new(),
     }
 }

@@ -1,9 +1,15 @@
-//! What happened to accounts and keys, one structured log event each, under the log target `signet::audit`.
+//! What happened to accounts, sessions and keys: a row of the audit log in the unit of the change ([`row`]), and one
+//! structured log event after its commit ([`record`]), under the log target `signet::audit`.
 //!
 //! The event names are a contract with whoever alerts on them: `docs/logging.md` lists them. An event carries ids and
 //! reasons; never a password, a token, an e-mail address or a name somebody typed.
 
+use signet_guard::Timestamp;
+
 use crate::account::UserId;
+use crate::caller::{Caller, UserAgent};
+use crate::grant::{Revocation, SessionId};
+use crate::store::AuditRow;
 
 /// Something worth remembering.
 #[derive(Debug)]
@@ -46,6 +52,21 @@ pub enum Event<'a> {
     EmailChanged(&'a UserId),
     /// `credential.corrupt`: the stored password hash is not one that we wrote.
     CredentialCorrupt(&'a UserId),
+    /// `session.created`: a grant was given.
+    SessionCreated(&'a UserId, &'a SessionId),
+    /// `session.ended`: a grant was revoked.
+    SessionEnded(&'a UserId, &'a SessionId, Revocation),
+    /// `sessions.ended`: every grant of an account was revoked, or every other one.
+    SessionsEnded(&'a UserId, Revocation),
+    /// `refresh.success`: a new access token for a refresh token.
+    Refreshed(&'a UserId, &'a SessionId, Refresh),
+    /// `refresh.fail`: none. The caller was told nothing of the reason.
+    RefreshRefused {
+        /// The account and the session, when the token is one of ours.
+        grant: Option<(&'a UserId, &'a SessionId)>,
+        /// Why.
+        reason: RefreshRefusal,
+    },
     /// `key.created`: a signing key was made.
     KeyCreated(&'a str),
     /// `key.imported`: the operator brought a signing key.
@@ -100,42 +121,166 @@ impl ThrottleReason {
     }
 }
 
-/// Writes the event to the log, within the span of the request that caused it.
-pub fn record(event: &Event<'_>) {
-    match event {
-        Event::UserRegistered(user) => account("user.registered", user),
-        Event::UserCreated(user) => account("user.created", user),
-        Event::UserDisabled(user) => account("user.disabled", user),
-        Event::UserEnabled(user) => account("user.enabled", user),
-        Event::RolesChanged(user) => account("user.roles", user),
-        Event::PasswordChanged(user) => account("password.changed", user),
-        Event::SignedIn(user) => account("login.success", user),
-        Event::SignInRefused { user, reason } => tracing::info!(
-            target: "signet::audit",
-            event = "login.fail",
-            user.id = user.map(tracing::field::display),
-            reason = reason.as_str(),
-        ),
-        Event::SignInThrottled { user, reason } => tracing::info!(
-            target: "signet::audit",
-            event = "login.throttled",
-            user.id = user.map(tracing::field::display),
-            reason = reason.as_str(),
-        ),
-        Event::RegistrationThrottled => {
-            tracing::info!(target: "signet::audit", event = "registration.throttled");
+/// How a refresh went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refresh {
+    /// The token was replaced by its successor.
+    Rotated,
+    /// The same successor, or the same token, again: a racer, or an answer that was lost.
+    Retried,
+}
+
+impl Refresh {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Rotated => "rotated",
+            Self::Retried => "retried",
         }
-        Event::AccountLocked(user) => account("account.locked", user),
-        Event::UserUnlocked(user) => account("user.unlocked", user),
-        Event::EmailChanged(user) => account("user.email", user),
-        Event::CredentialCorrupt(user) => {
-            tracing::error!(target: "signet::audit", event = "credential.corrupt", user.id = %user);
-        }
-        Event::KeyCreated(kid) => tracing::info!(target: "signet::audit", event = "key.created", kid),
-        Event::KeyImported(kid) => tracing::info!(target: "signet::audit", event = "key.imported", kid),
     }
 }
 
-fn account(event: &'static str, user: &UserId) {
-    tracing::info!(target: "signet::audit", event, user.id = %user);
+/// Why a refresh was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefreshRefusal {
+    /// Not a token of ours, or of a grant that is long gone.
+    Unknown,
+    /// An older token came after the grace: its grant was revoked.
+    Replayed,
+    /// A token of a generation that has not been issued: the database was set back.
+    FromFuture,
+    /// The grant has reached one of its deadlines.
+    Expired,
+    /// The grant was revoked before.
+    Revoked,
+    /// The account is disabled or gone.
+    AccountInactive,
+}
+
+impl RefreshRefusal {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Replayed => "replayed",
+            Self::FromFuture => "from-future",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+            Self::AccountInactive => "account-inactive",
+        }
+    }
+}
+
+/// Who did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// The person whose account it is, proven.
+    User,
+    /// Somebody who proved nothing.
+    Anybody,
+    /// Whoever may run the command line.
+    Operator,
+    /// Signet itself.
+    Signet,
+}
+
+impl Actor {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Anybody => "anybody",
+            Self::Operator => "operator",
+            Self::Signet => "signet",
+        }
+    }
+}
+
+/// What an event says, taken apart.
+struct Parts<'a> {
+    name: &'static str,
+    user: Option<&'a UserId>,
+    session: Option<&'a SessionId>,
+    kid: Option<&'a str>,
+    reason: Option<&'static str>,
+    /// Something is broken that an operator must look at.
+    is_fault: bool,
+}
+
+impl<'a> Event<'a> {
+    fn parts(&self) -> Parts<'a> {
+        let of = |name| Parts { name, user: None, session: None, kid: None, reason: None, is_fault: false };
+        let account = |name, user| Parts { user: Some(user), ..of(name) };
+        let key = |name, kid| Parts { kid: Some(kid), ..of(name) };
+        match *self {
+            Self::UserRegistered(user) => account("user.registered", user),
+            Self::UserCreated(user) => account("user.created", user),
+            Self::UserDisabled(user) => account("user.disabled", user),
+            Self::UserEnabled(user) => account("user.enabled", user),
+            Self::RolesChanged(user) => account("user.roles", user),
+            Self::PasswordChanged(user) => account("password.changed", user),
+            Self::SignedIn(user) => account("login.success", user),
+            Self::SignInRefused { user, reason } => {
+                Parts { user, reason: Some(reason.as_str()), ..of("login.fail") }
+            }
+            Self::SignInThrottled { user, reason } => {
+                Parts { user, reason: Some(reason.as_str()), ..of("login.throttled") }
+            }
+            Self::RegistrationThrottled => of("registration.throttled"),
+            Self::AccountLocked(user) => account("account.locked", user),
+            Self::UserUnlocked(user) => account("user.unlocked", user),
+            Self::EmailChanged(user) => account("user.email", user),
+            Self::CredentialCorrupt(user) => Parts { is_fault: true, ..account("credential.corrupt", user) },
+            Self::SessionCreated(user, session) => {
+                Parts { session: Some(session), ..account("session.created", user) }
+            }
+            Self::SessionEnded(user, session, why) => {
+                Parts { session: Some(session), reason: Some(why.as_str()), ..account("session.ended", user) }
+            }
+            Self::SessionsEnded(user, why) => {
+                Parts { reason: Some(why.as_str()), ..account("sessions.ended", user) }
+            }
+            Self::Refreshed(user, session, how) => Parts {
+                session: Some(session),
+                reason: Some(how.as_str()),
+                ..account("refresh.success", user)
+            },
+            Self::RefreshRefused { grant, reason } => Parts {
+                user: grant.map(|(user, _)| user),
+                session: grant.map(|(_, session)| session),
+                reason: Some(reason.as_str()),
+                ..of("refresh.fail")
+            },
+            Self::KeyCreated(kid) => key("key.created", kid),
+            Self::KeyImported(kid) => key("key.imported", kid),
+        }
+    }
+}
+
+/// The event as an entry of the audit log, to be written in the unit of the change it tells of.
+pub fn row(event: &Event<'_>, actor: Actor, caller: &Caller, at: Timestamp) -> AuditRow {
+    let Parts { name, user, session, kid, reason, .. } = event.parts();
+    AuditRow {
+        at,
+        event: name.to_owned(),
+        actor: actor.as_str().to_owned(),
+        user_id: user.map(ToString::to_string),
+        session_id: session.map(ToString::to_string),
+        client_id: None,
+        kid: kid.map(str::to_owned),
+        reason: reason.map(str::to_owned),
+        count: 1,
+        address: caller.address.map(|address| address.to_string()),
+        user_agent: caller.user_agent.as_ref().map(UserAgent::as_str).map(str::to_owned),
+        request_id: caller.request_id.clone(),
+        detail: None,
+    }
+}
+
+/// Writes the event to the log, within the span of the request that caused it.
+pub fn record(event: &Event<'_>) {
+    let Parts { name, user, session, kid, reason, is_fault } = event.parts();
+    let (user, session) = (user.map(tracing::field::display), session.map(tracing::field::display));
+    if is_fault {
+        tracing::error!(target: "signet::audit", event = name, user.id = user, session.id = session, kid, reason);
+    } else {
+        tracing::info!(target: "signet::audit", event = name, user.id = user, session.id = session, kid, reason);
+    }
 }

@@ -10,10 +10,12 @@
 //! redirect URIs do not exist here and will not.
 
 pub mod account;
+pub mod caller;
 pub mod cpu_pool;
 
 pub mod config;
 
+pub mod grant;
 pub mod throttle;
 
 pub mod jose;
@@ -26,6 +28,8 @@ pub mod telemetry;
 pub mod app;
 
 pub mod flow;
+
+pub mod background;
 
 pub mod http;
 

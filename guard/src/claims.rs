@@ -17,8 +17,30 @@ const MAX_TEXT: usize = 1024;
 const MAX_ITEMS: usize = 256;
 
 /// The claims that are not `own`.
-const REGISTERED: [&str; 11] =
-    ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope", "auth_time", "roles"];
+const REGISTERED: [&str; 13] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "client_id",
+    "scope",
+    "auth_time",
+    "sid",
+    "roles",
+    "status",
+];
+
+/// Where a token's status stands: one bit of a Token Status List (draft-ietf-oauth-status-list §6.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusReference {
+    /// Which entry of the list.
+    pub idx: u64,
+    /// Where the list is served.
+    pub uri: String,
+}
 
 /// The claims of an access token. From a verifier they are proven; its fields are public so that an issuer can
 /// write one down, and a value made by hand proves nothing: take an `AccessToken` where proof is wanted.
@@ -47,8 +69,12 @@ pub struct AccessTokenClaims {
     pub scope: Scope,
     /// When the user last proved who they are.
     pub auth_time: Option<Timestamp>,
+    /// The session it belongs to (OpenID Connect Front-Channel Logout 1.0 §3).
+    pub sid: Option<String>,
     /// The roles of the subject (RFC 9068 §2.2.3.1), plain strings.
     pub roles: Vec<String>,
+    /// Where to see whether it was revoked, when its issuer publishes that.
+    pub status: Option<StatusReference>,
     /// Every other claim.
     pub own: Map<String, Value>,
 }
@@ -89,6 +115,8 @@ impl AccessTokenClaims {
         match name {
             "nbf" => self.nbf.is_some(),
             "auth_time" => self.auth_time.is_some(),
+            "sid" => self.sid.is_some(),
+            "status" => self.status.is_some(),
             "scope" => !self.scope.is_empty(),
             "roles" => !self.roles.is_empty(),
             _ => REGISTERED.contains(&name) || self.own.get(name).is_some_and(|value| !value.is_null()),
@@ -118,7 +146,9 @@ impl AccessTokenClaims {
             client_id: required(text(claims, "client_id")?, "client_id")?,
             scope: scope(claims),
             auth_time: instant(claims, "auth_time")?,
+            sid: text(claims, "sid")?,
             roles: roles(claims)?,
+            status: status(claims)?,
             own: rest,
         })
     }
@@ -185,6 +215,23 @@ fn roles(claims: &mut Map<String, Value>) -> Result<Vec<String>, Refusal> {
     }
 }
 
+/// Other mechanisms than the status list may stand beside it (draft-ietf-oauth-status-list §6.1); they are not ours to
+/// read, and a `status` of theirs alone is no reference.
+fn status(claims: &mut Map<String, Value>) -> Result<Option<StatusReference>, Refusal> {
+    let list = match claims.remove("status") {
+        None => return Ok(None),
+        Some(Value::Object(mut status)) => status.remove("status_list"),
+        Some(_) => return invalid("status"),
+    };
+    let Some(list) = list else { return Ok(None) };
+    let idx = list.get("idx").and_then(Value::as_u64);
+    let uri = list.get("uri").and_then(Value::as_str).filter(|uri| is_bounded(uri));
+    match (idx, uri) {
+        (Some(idx), Some(uri)) => Ok(Some(StatusReference { idx, uri: uri.to_owned() })),
+        _ => invalid("status"),
+    }
+}
+
 fn scope(claims: &mut Map<String, Value>) -> Scope {
     match claims.remove("scope") {
         None => Scope::empty(),
@@ -218,8 +265,15 @@ impl Serialize for AccessTokenClaims {
         if let Some(auth_time) = &self.auth_time {
             map.serialize_entry("auth_time", auth_time)?;
         }
+        if let Some(sid) = &self.sid {
+            map.serialize_entry("sid", sid)?;
+        }
         if !self.roles.is_empty() {
             map.serialize_entry("roles", &self.roles)?;
+        }
+        if let Some(StatusReference { idx, uri }) = &self.status {
+            let reference = serde_json::json!({ "status_list": { "idx": idx, "uri": uri } });
+            map.serialize_entry("status", &reference)?;
         }
         for (name, value) in &self.own {
             map.serialize_entry(name, value)?;

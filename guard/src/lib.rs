@@ -31,7 +31,7 @@ pub use audience::Audience;
 pub use authorization::bearer_token;
 pub use builder::VerifierBuilder;
 pub use challenge::{Challenge, Problem};
-pub use claims::AccessTokenClaims;
+pub use claims::{AccessTokenClaims, StatusReference};
 pub use clock::{Clock, FixedClock, Timestamp};
 pub use error::{ConfigError, Refusal};
 pub use jwk::SkipReason;

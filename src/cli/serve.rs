@@ -6,6 +6,7 @@ use tokio::signal;
 
 use super::{Failure, say};
 use crate::app::App;
+use crate::background::Background;
 use crate::config::{Config, Registration};
 use crate::flow::self_check;
 use crate::flow::signing_keys::{self, Loaded};
@@ -26,9 +27,11 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     // Before the greeting: whoever reads it may want to stop us already.
     let stop = stop_signal()?;
     greet(&app, &server)?;
+    let background = Background::start(&app);
     let db = app.db.clone();
     drop(app);
     server.run(stop).map_err(Failure::of)?.await.map_err(Failure::of)?;
+    background.stop().await;
     db.close().await;
     tracing::info!("stopped");
     Ok(())

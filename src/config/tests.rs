@@ -102,7 +102,7 @@ fn every_setting_of_the_file_arrives() {
     for line in expected.lines().filter(|line| !line.trim().is_empty()) {
         assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
     }
-    assert_eq!(shown.lines().filter(|line| line.contains('=')).count(), 41);
+    assert_eq!(shown.lines().filter(|line| line.contains('=')).count(), 44);
 }
 
 #[test]

@@ -12,6 +12,9 @@ use super::reader::{Raw, Reader};
 /// Longest list of scopes, in bytes as a token carries it.
 const LONGEST_SCOPE: usize = 1000;
 
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
 /// `[tokens]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tokens {
@@ -22,6 +25,12 @@ pub struct Tokens {
     pub scopes: Scope,
     /// How long an access token lives.
     pub access_token_life: Duration,
+    /// How long a refresh token that was replaced still counts as a lost answer or a racer. Zero: not at all.
+    pub refresh_grace: Duration,
+    /// How long a grant lives without being used.
+    pub refresh_idle_life: Duration,
+    /// How long a grant lives at most, used or not.
+    pub refresh_life: Duration,
     /// How long others may keep the JWK Set (`Cache-Control: max-age`).
     pub jwks_max_age: Duration,
 }
@@ -33,6 +42,9 @@ impl Tokens {
             audience: issuer.as_str().to_owned(),
             scopes: Scope::empty(),
             access_token_life: Duration::from_secs(600),
+            refresh_grace: Duration::from_secs(30),
+            refresh_idle_life: Duration::from_secs(14 * DAY),
+            refresh_life: Duration::from_secs(90 * DAY),
             jwks_max_age: Duration::from_secs(300),
         }
     }
@@ -40,6 +52,19 @@ impl Tokens {
     pub(super) fn read(reader: &mut Reader, issuer: &Issuer) -> Self {
         let default = Self::for_issuer(issuer);
         let life = Duration::from_secs(60)..=Duration::from_secs(3_600);
+        let grace = Duration::ZERO..=Duration::from_secs(300);
+        let lives = Duration::from_secs(3_600)..=Duration::from_secs(366 * DAY);
+        let refresh_life =
+            reader.take("tokens.refresh_life", duration(lives.clone())).unwrap_or(default.refresh_life);
+        let idle_life = reader.take("tokens.refresh_idle_life", duration(lives));
+        if idle_life.is_some_and(|idle| idle > refresh_life) {
+            let problem = format!("is longer than tokens.refresh_life ({})", show_duration(refresh_life));
+            reader.fault(
+                "tokens.refresh_idle_life",
+                problem,
+                "choose a shorter time, or a longer refresh_life",
+            );
+        }
         let max_age = Duration::from_secs(10)..=Duration::from_secs(86_400);
         Self {
             audience: reader
@@ -50,6 +75,11 @@ impl Tokens {
             access_token_life: reader
                 .take("tokens.access_token_life", duration(life))
                 .unwrap_or(default.access_token_life),
+            refresh_grace: reader
+                .take("tokens.refresh_grace", duration(grace))
+                .unwrap_or(default.refresh_grace),
+            refresh_idle_life: idle_life.unwrap_or(default.refresh_idle_life.min(refresh_life)),
+            refresh_life,
             jwks_max_age: reader
                 .take("tokens.jwks_max_age", duration(max_age))
                 .unwrap_or(default.jwks_max_age),
@@ -61,6 +91,9 @@ impl Tokens {
             ("tokens.audience", quote(&self.audience)),
             ("tokens.scopes", quote_list(&self.scopes.iter().map(ToString::to_string).collect::<Vec<_>>())),
             ("tokens.access_token_life", quote(&show_duration(self.access_token_life))),
+            ("tokens.refresh_grace", quote(&show_duration(self.refresh_grace))),
+            ("tokens.refresh_idle_life", quote(&show_duration(self.refresh_idle_life))),
+            ("tokens.refresh_life", quote(&show_duration(self.refresh_life))),
             ("tokens.jwks_max_age", quote(&show_duration(self.jwks_max_age))),
         ]
     }

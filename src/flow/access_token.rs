@@ -55,7 +55,9 @@ pub async fn issue(app: &App, issue: Issue<'_>) -> Result<Issued, SignError> {
         client_id: FIRST_PARTY_CLIENT.to_owned(),
         scope: issue.scope.clone(),
         auth_time: Some(issue.authenticated_at),
+        sid: None,
         roles: issue.user.roles.iter().map(|role| role.as_str().to_owned()).collect(),
+        status: None,
         own: serde_json::Map::new(),
     };
     let access_token = app.keyring.sign_access_token(claims).await?;

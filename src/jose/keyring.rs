@@ -139,6 +139,8 @@ mod tests {
             scope: Scope::default(),
             auth_time: None,
             roles: Vec::new(),
+            sid: None,
+            status: None,
             own: serde_json::Map::new(),
         }
     }

@@ -155,6 +155,8 @@ mod tests {
             scope: Scope::parse("openid").unwrap(),
             auth_time: Some(Timestamp::from_seconds(2_000_000_000)),
             roles: vec!["admin".to_owned()],
+            sid: None,
+            status: None,
             own: serde_json::Map::new(),
         }
     }

@@ -25,6 +25,8 @@ const MIGRATIONS: &[Embedded] = &[
     migration!(1, "accounts", "0001_accounts.sql"),
     migration!(2, "signing_keys", "0002_signing_keys.sql"),
     migration!(3, "throttles", "0003_throttles.sql"),
+    migration!(4, "grants", "0004_grants.sql"),
+    migration!(5, "audit", "0005_audit.sql"),
 ];
 
 /// sqlx's own table, under its own name.

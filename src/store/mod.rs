@@ -8,18 +8,22 @@ use tokio::runtime::Handle;
 
 use crate::config::{Database, DatabaseUrl};
 
+mod audit;
 mod error;
+mod grants;
 mod migrations;
 mod passwords;
 mod postgres;
 mod private_file;
 mod signing_keys;
 mod sqlite;
+mod status;
 mod throttles;
 mod tx;
 mod unit;
 mod users;
 
+pub use audit::AuditRow;
 pub use error::{Cause, StoreError};
 pub use migrations::Migrated;
 pub use passwords::SignInCandidate;

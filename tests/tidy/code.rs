@@ -7,13 +7,15 @@ use crate::source::{files, lines_that_mention, mentions, modules_used, read};
 const MAX_LINES: usize = 400;
 
 /// Modules of `src`, lowest first. A module may use what stands in an earlier row, never its own row or a later one.
-const ORDER: [&[&str]; 9] = [
-    &["account", "cpu_pool"],
+const ORDER: [&[&str]; 11] = [
+    &["account", "caller", "cpu_pool"],
     &["config"],
-    &["throttle"],
-    &["jose", "password", "store", "audit", "telemetry"],
+    &["grant", "throttle"],
+    &["jose", "password", "store", "telemetry"],
+    &["audit"],
     &["app"],
     &["flow"],
+    &["background"],
     &["http"],
     &["server"],
     &["cli"],

@@ -1,5 +1,6 @@
 //! What handlers take from a request.
 
+mod caller;
 mod client_address;
 mod fields;
 mod json;

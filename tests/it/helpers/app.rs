@@ -8,6 +8,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use rsa::pkcs8::{EncodePrivateKey as _, LineEnding};
 use serde_json::{Value, json};
 use signet::app::App;
+use signet::background::Background;
 use signet::config::{Config, ConfigSource, Database, HashCost, Throttle};
 use signet::flow::signing_keys;
 use signet::server::Bound;
@@ -40,6 +41,7 @@ pub struct TestApp {
     pub url: String,
     client: Client,
     stop: Option<oneshot::Sender<()>>,
+    _background: Background,
     _folder: TempDir,
 }
 
@@ -79,13 +81,14 @@ impl TestApp {
             signing_keys::import(&app, key_pem()).await.unwrap();
         }
         signing_keys::load_or_create(&app).await.unwrap();
+        let background = Background::start(&app);
         let bound = Bound::bind(app.clone()).unwrap();
         let url = format!("http://{}", bound.address());
         let (stop, stopped) = oneshot::channel::<()>();
         let server = bound.run(async move { drop(stopped.await) }).unwrap();
         tokio::spawn(server);
         let client = Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().unwrap();
-        Self { app, clock, url, client, stop: Some(stop), _folder: folder }
+        Self { app, clock, url, client, stop: Some(stop), _background: background, _folder: folder }
     }
 
     /// A request to a path of the server.

@@ -1,0 +1,174 @@
+//! `grants`.
+
+use signet_guard::{Scope, Timestamp};
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
+
+use super::error::StoreError;
+use super::tx::{Tx, fetch_all, fetch_optional};
+use crate::account::UserId;
+use crate::caller::{Caller, UserAgent};
+use crate::grant::{Grant, GrantId, Revocation, Seed, Serial, SessionId};
+
+/// The columns of a [`GrantRow`], in its order.
+macro_rules! grant_columns {
+    () => {
+        "serial, id, session_id, user_id, client_id, scope, seed, root_key_id, generation, rotated_at, created_at, \
+         authenticated_at, idle_until, expires_at, revoked_at, bit_until, last_address, last_user_agent"
+    };
+}
+
+// The database gives the serial.
+const INSERT_GRANT: &str = "INSERT INTO grants (id, session_id, user_id, client_id, scope, seed, root_key_id, generation, \
+     rotated_at, created_at, authenticated_at, idle_until, expires_at, bit_until, last_address, last_user_agent) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING serial";
+const GRANT: &str = concat!("SELECT ", grant_columns!(), " FROM grants WHERE id = $1");
+const REVOKE_GRANT: &str = "UPDATE grants SET revoked_at = $2, revoked_for = $3 \
+     WHERE id = $1 AND revoked_at IS NULL RETURNING serial";
+const REVOKE_GRANTS_OF_USER: &str = "UPDATE grants SET revoked_at = $2, revoked_for = $3 \
+     WHERE user_id = $1 AND session_id <> $4 AND revoked_at IS NULL RETURNING serial";
+
+/// A grant as it is read. Not a tuple: sqlx has none so long.
+struct GrantRow(Grant);
+
+impl<'r, R> FromRow<'r, R> for GrantRow
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        let instant = |column: usize| row.try_get(column).map(Timestamp::from_seconds);
+        let last_caller = Caller {
+            address: row.try_get::<Option<String>, _>(16)?.and_then(|address| address.parse().ok()),
+            user_agent: row
+                .try_get::<Option<String>, _>(17)?
+                .and_then(|agent| UserAgent::parse(agent.as_bytes())),
+            request_id: None,
+        };
+        Ok(Self(Grant {
+            serial: Serial::from_number(row.try_get(0)?),
+            id: GrantId::from_bytes(array(row.try_get(1)?)?),
+            session: SessionId::parse(&row.try_get::<String, _>(2)?).ok_or_else(corrupt)?,
+            user: UserId::parse(&row.try_get::<String, _>(3)?).map_err(|_| corrupt())?,
+            client_id: row.try_get(4)?,
+            scope: row.try_get::<String, _>(5).and_then(|text| scope(&text))?,
+            seed: Seed::from_bytes(array(row.try_get(6)?)?),
+            root_key_id: row.try_get(7)?,
+            generation: u64::try_from(row.try_get::<i64, _>(8)?).map_err(|_| corrupt())?,
+            rotated_at: instant(9)?,
+            created_at: instant(10)?,
+            authenticated_at: instant(11)?,
+            idle_until: instant(12)?,
+            expires_at: instant(13)?,
+            revoked_at: row.try_get::<Option<i64>, _>(14)?.map(Timestamp::from_seconds),
+            bit_until: instant(15)?,
+            last_caller,
+        }))
+    }
+}
+
+fn corrupt() -> sqlx::Error {
+    let fault = StoreError::Corrupt { table: "grants", what: "a column holds what no grant has" };
+    sqlx::Error::Decode(Box::new(fault))
+}
+
+fn array<const N: usize>(bytes: Vec<u8>) -> sqlx::Result<[u8; N]> {
+    bytes.try_into().map_err(|_| corrupt())
+}
+
+fn scope(text: &str) -> sqlx::Result<Scope> {
+    if text.is_empty() { Ok(Scope::empty()) } else { Scope::parse(text).map_err(|_| corrupt()) }
+}
+
+impl Tx {
+    /// Writes a new grant and answers the serial the database gave it; the one in `grant` is not looked at.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn insert_grant(&mut self, grant: &Grant) -> Result<Serial, StoreError> {
+        self.must_be_write()?;
+        let row: Option<(i64,)> = fetch_optional!(
+            self,
+            sqlx::query_as(INSERT_GRANT)
+                .bind(grant.id.as_bytes().as_slice())
+                .bind(grant.session.as_str())
+                .bind(grant.user.as_str())
+                .bind(grant.client_id.as_str())
+                .bind(grant.scope.to_string())
+                .bind(grant.seed.expose().as_slice())
+                .bind(grant.root_key_id.as_str())
+                .bind(i64::try_from(grant.generation).unwrap_or(i64::MAX))
+                .bind(grant.rotated_at.as_seconds())
+                .bind(grant.created_at.as_seconds())
+                .bind(grant.authenticated_at.as_seconds())
+                .bind(grant.idle_until.as_seconds())
+                .bind(grant.expires_at.as_seconds())
+                .bind(grant.bit_until.as_seconds())
+                .bind(grant.last_caller.address.map(|address| address.to_string()))
+                .bind(grant.last_caller.user_agent.as_ref().map(UserAgent::as_str))
+        )?;
+        let missing = StoreError::Corrupt { table: "grants", what: "an insert answered no row" };
+        row.map(|(serial,)| Serial::from_number(serial)).ok_or(missing)
+    }
+
+    /// The grant of that name, revoked or not.
+    ///
+    /// # Errors
+    /// When the row holds what no grant has; otherwise as every statement.
+    pub async fn grant(&mut self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
+        let row: Option<GrantRow> =
+            fetch_optional!(self, sqlx::query_as(GRANT).bind(id.as_bytes().as_slice()))?;
+        Ok(row.map(|GrantRow(grant)| grant))
+    }
+
+    /// Revokes a grant and sets its status bit. `false`: there is none, or it was revoked before.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn revoke_grant(
+        &mut self,
+        id: &GrantId,
+        why: Revocation,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.must_be_write()?;
+        let row: Option<(i64,)> = fetch_optional!(
+            self,
+            sqlx::query_as(REVOKE_GRANT)
+                .bind(id.as_bytes().as_slice())
+                .bind(now.as_seconds())
+                .bind(why.as_str())
+        )?;
+        let Some((serial,)) = row else { return Ok(false) };
+        self.status_lists_changed(&[Serial::from_number(serial)]).await?;
+        Ok(true)
+    }
+
+    /// Revokes every grant of an account, but for one session if it is named, and sets their status bits. Answers how
+    /// many.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn revoke_grants_of_user(
+        &mut self,
+        user: &UserId,
+        except: Option<&SessionId>,
+        why: Revocation,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        self.must_be_write()?;
+        let rows: Vec<(i64,)> = fetch_all!(
+            self,
+            sqlx::query_as(REVOKE_GRANTS_OF_USER)
+                .bind(user.as_str())
+                .bind(now.as_seconds())
+                .bind(why.as_str())
+                .bind(except.map_or("", SessionId::as_str))
+        )?;
+        let serials: Vec<Serial> = rows.into_iter().map(|(serial,)| Serial::from_number(serial)).collect();
+        self.status_lists_changed(&serials).await?;
+        Ok(serials.len())
+    }
+}
