@@ -6,7 +6,10 @@
 pub mod access_token;
 pub mod accounts;
 pub mod device;
+pub mod grants;
+pub mod logout;
 pub mod readiness;
+pub mod refresh;
 pub mod registration;
 pub mod self_check;
 pub mod sign_in;
