@@ -8,6 +8,7 @@ mod account_entry;
 pub mod accounts;
 pub mod audit_log;
 pub mod device;
+pub mod grants;
 pub mod readiness;
 pub mod registration;
 pub mod self_check;

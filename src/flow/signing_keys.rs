@@ -10,7 +10,7 @@ use crate::caller::Caller;
 use crate::config::RootKeySource;
 use crate::jose::{
     AuditKeys, GenerateError, ImportError, MacKeys, PrivateKey, PublicJwk, PublishError, PublishedKeys,
-    RootKeyError, RootKeyId, RootKeys, SealContext, SealError, SigningKey,
+    RefreshKeys, RootKeyError, RootKeyId, RootKeys, SealContext, SealError, SigningKey,
 };
 use crate::store::{AuditRow, KeyStatus, SigningKeyRow, StoreError};
 
@@ -124,6 +124,7 @@ pub async fn load_or_create(app: &App) -> Result<Loaded, SigningKeysError> {
     install(app, &roots, &rows)?;
     app.keyring.install_device_keys(MacKeys::derive(&roots, DEVICE_KEYS)?);
     app.keyring.install_audit_keys(AuditKeys::derive(&roots)?);
+    app.keyring.install_refresh_keys(RefreshKeys::derive(&roots)?);
     Ok(loaded)
 }
 

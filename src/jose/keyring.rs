@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use signet_guard::{AccessTokenClaims, KeySet, SharedKeys};
 
-use super::{AuditKeys, MacKeys, PublishError, PublishedKeys, SignError, SigningKey};
+use super::{AuditKeys, MacKeys, PublishError, PublishedKeys, RefreshKeys, SignError, SigningKey};
 use crate::cpu_pool::{CpuPool, Full, Lost, PoolSettings};
 
 /// How many signatures may wait for each thread: at most a second's worth.
@@ -19,6 +19,7 @@ pub struct Keyring {
     shared: SharedKeys,
     device_keys: ArcSwapOption<MacKeys>,
     audit_keys: ArcSwapOption<AuditKeys>,
+    refresh_keys: ArcSwapOption<RefreshKeys>,
     /// Signs beside the request threads: a signature keeps a core busy for most of a millisecond.
     pool: CpuPool<()>,
 }
@@ -44,6 +45,7 @@ impl Keyring {
             shared: SharedKeys::new(KeySet::default()),
             device_keys: ArcSwapOption::empty(),
             audit_keys: ArcSwapOption::empty(),
+            refresh_keys: ArcSwapOption::empty(),
             pool: CpuPool::start(&settings, || ())?,
         })
     }
@@ -81,6 +83,16 @@ impl Keyring {
     /// The keys of the audit log; `None` until they are installed.
     pub fn audit_keys(&self) -> Option<Arc<AuditKeys>> {
         self.audit_keys.load_full()
+    }
+
+    /// Replaces the keys that refresh tokens are derived with.
+    pub fn install_refresh_keys(&self, keys: RefreshKeys) {
+        self.refresh_keys.store(Some(Arc::new(keys)));
+    }
+
+    /// The keys that refresh tokens are derived with; `None` until they are installed.
+    pub fn refresh_keys(&self) -> Option<Arc<RefreshKeys>> {
+        self.refresh_keys.load_full()
     }
 
     /// The published set.
