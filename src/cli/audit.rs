@@ -12,7 +12,7 @@ use super::{Failure, say};
 use crate::account::{Email, UserId};
 use crate::app::App;
 use crate::flow::accounts;
-use crate::flow::audit_log::{self, Follower};
+use crate::flow::audit_log::{self, Follower, Known};
 use crate::store::{AuditFilter, AuditRow, StoredAudit};
 
 /// How often `--follow` looks.
@@ -23,6 +23,9 @@ pub(super) struct Arguments {
     /// Check that nothing was changed, added or removed since it was sealed; prints no entries.
     #[arg(long, conflicts_with_all = ["follow", "json", "user", "event", "since", "limit"])]
     verify: bool,
+    /// With --verify: this seal, which an earlier check printed, must be among those there are.
+    #[arg(long, value_name = "SEAL", requires = "verify", value_parser = known)]
+    expect: Option<Known>,
     /// Go on with what comes, until Ctrl-C.
     #[arg(long)]
     follow: bool,
@@ -58,7 +61,7 @@ enum Reader {
 
 pub(super) async fn run(app: &App, arguments: Arguments) -> Result<(), Failure> {
     if arguments.verify {
-        return verify(app).await;
+        return verify(app, arguments.expect).await;
     }
     let filter = AuditFilter {
         since: match arguments.since {
@@ -137,22 +140,23 @@ async fn follow(
     }
 }
 
-async fn verify(app: &App) -> Result<(), Failure> {
+async fn verify(app: &App, expected: Option<Known>) -> Result<(), Failure> {
     let keys = audit_log::keys(app).map_err(Failure::of)?.ok_or_else(|| {
         Failure::Failed("there is no root key yet, so nothing was ever sealed with it".to_owned())
     })?;
-    let found = audit_log::verify(app, &keys).await.map_err(Failure::of)?;
-    let sealed = match (found.newest, found.swept) {
-        (0, _) => "Nothing is sealed yet.".to_owned(),
-        (newest, swept) => {
-            format!("Seals {} to {newest}, over {} entries.", swept + 1, found.entries)
-        }
-    };
+    let found = audit_log::verify(app, &keys, expected.as_ref()).await.map_err(Failure::of)?;
     if let Some(fault) = found.fault {
         return Err(Failure::Failed(format!("the audit log is not as it was written: {fault}")));
     }
-    say(format_args!("The audit log is as it was written. {sealed}"))?;
-    say(format_args!("Not sealed yet: {} entries.", found.unsealed))
+    say("The audit log is as it was written.")?;
+    say(format_args!("Entries:         {} under {} seals", found.entries, found.newest - found.swept))?;
+    say(format_args!("Not sealed yet:  {}", found.unsealed))?;
+    say(format_args!("Newest seal:     {}", found.known.map_or("none".to_owned(), |known| known.to_string())))
+}
+
+fn known(text: &str) -> Result<Known, &'static str> {
+    Known::parse(text)
+        .ok_or("write what an earlier check printed as the newest seal, such as 41:9f86d081884c7d65")
 }
 
 /// The account, which may be gone, in which case only its id finds its entries.

@@ -10,7 +10,7 @@ pub use read::{Follower, newest, page};
 pub use refusals::{flush, refused};
 pub use seal::seal;
 pub use sweep::sweep;
-pub use verify::{Fault, Verified, verify};
+pub use verify::{Fault, Known, Verified, verify};
 
 use std::sync::Arc;
 

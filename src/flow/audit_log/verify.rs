@@ -11,11 +11,44 @@ use crate::store::{AuditHead, AuditSeal, StoreError, StoredAudit};
 /// Seals read at once.
 const SEALS_AT_ONCE: i64 = 100;
 
+/// A seal that somebody noted elsewhere: its number, and the beginning of its MAC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    seal: i64,
+    tag: String,
+}
+
+impl Known {
+    /// Hexadecimal digits of the MAC: too many to be met by chance.
+    const DIGITS: usize = 16;
+
+    /// Reads `41:9f86d081884c7d65`. `None`: it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (seal, tag) = text.split_once(':')?;
+        let is_tag = tag.len() == Self::DIGITS && tag.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let seal = seal.parse().ok().filter(|seal| *seal > 0 && is_tag)?;
+        Some(Self { seal, tag: tag.to_ascii_lowercase() })
+    }
+
+    fn of(seal: i64, mac: &[u8]) -> Self {
+        let tag = mac.iter().take(Self::DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
+        Self { seal, tag }
+    }
+}
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.seal, self.tag)
+    }
+}
+
 /// What a look at the whole log found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
     /// The newest seal; 0: none.
     pub newest: i64,
+    /// The same, to be noted elsewhere.
+    pub known: Option<Known>,
     /// The newest seal whose entries were removed because of their age; 0: none.
     pub swept: i64,
     /// How many entries hold.
@@ -43,6 +76,10 @@ pub enum Fault {
     Stray(i64),
     /// There is a seal beyond the ends of the chain.
     SealAdded(i64),
+    /// The seal that was noted elsewhere is not in the chain.
+    Forgotten(i64),
+    /// The seal that was noted elsewhere is so old that its entries were removed: it tells nothing any more.
+    Outlived(i64),
     /// The record of where the chain begins and ends was changed: seals at its end may have been removed.
     HeadChanged,
 }
@@ -71,6 +108,12 @@ impl fmt::Display for Fault {
             }
             Self::Stray(id) => write!(f, "entry {id} names a seal that is not there: it was added"),
             Self::SealAdded(seal) => write!(f, "seal {seal} is beyond the ends of the chain: it was added"),
+            Self::Forgotten(seal) => {
+                write!(f, "seal {seal} is not the one that is expected: the log was set back or begun anew")
+            }
+            Self::Outlived(seal) => {
+                write!(f, "seal {seal} is expected, but was removed because of its age: expect a newer one")
+            }
             Self::HeadChanged => {
                 f.write_str("the end of the chain does not hold: it was changed, or seals were removed there")
             }
@@ -78,14 +121,14 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Walks the whole chain. Servers may go on sealing and sweeping meanwhile.
+/// Walks the whole chain, and looks for a seal that was noted elsewhere. Servers may go on sealing and sweeping meanwhile.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn verify(app: &App, keys: &AuditKeys) -> Result<Verified, StoreError> {
+pub async fn verify(app: &App, keys: &AuditKeys, expected: Option<&Known>) -> Result<Verified, StoreError> {
     loop {
         let (head, unsealed) = read_head(app).await?;
-        let verified = walk(app, keys, &head, unsealed).await?;
+        let verified = walk(app, keys, (&head, unsealed), expected).await?;
         // Entries that were swept under our hands are not missing.
         if verified.fault.is_some() && read_head(app).await?.0.swept != head.swept {
             continue;
@@ -102,8 +145,15 @@ async fn read_head(app: &App) -> Result<(AuditHead, i64), StoreError> {
         .await
 }
 
-async fn walk(app: &App, keys: &AuditKeys, head: &AuditHead, unsealed: i64) -> Result<Verified, StoreError> {
-    let mut found = Verified { newest: head.seal, swept: head.swept, entries: 0, unsealed, fault: None };
+async fn walk(
+    app: &App,
+    keys: &AuditKeys,
+    (head, unsealed): (&AuditHead, i64),
+    expected: Option<&Known>,
+) -> Result<Verified, StoreError> {
+    let mut found =
+        Verified { newest: head.seal, known: None, swept: head.swept, entries: 0, unsealed, fault: None };
+    let mut is_met = false;
     let mut previous = Vec::new();
     // The last swept seal still stands: the first one that is checked builds on it.
     let mut next = head.swept.max(1);
@@ -124,6 +174,9 @@ async fn walk(app: &App, keys: &AuditKeys, head: &AuditHead, unsealed: i64) -> R
                 }
                 found.entries += seal.entries;
             }
+            let known = Known::of(seal.seal, &seal.mac);
+            is_met |= expected == Some(&known);
+            found.known = Some(known);
             previous.clone_from(&seal.mac);
             next += 1;
         }
@@ -133,7 +186,11 @@ async fn walk(app: &App, keys: &AuditKeys, head: &AuditHead, unsealed: i64) -> R
         }
     }
     found.fault = match check_head(keys, head, &previous) {
-        SealCheck::Holds => beyond(app).await?,
+        SealCheck::Holds => beyond(app).await?.or_else(|| match expected.filter(|_| !is_met) {
+            Some(known) if known.seal < head.swept => Some(Fault::Outlived(known.seal)),
+            Some(known) => Some(Fault::Forgotten(known.seal)),
+            None => None,
+        }),
         SealCheck::Broken => Some(Fault::HeadChanged),
         SealCheck::UnknownKey => Some(Fault::UnknownKey(0, head.root_key_id.clone())),
     };

@@ -79,7 +79,19 @@ async fn a137_a_broken_seal_ends_the_check_with_one_and_names_it() {
     create(folder, "bob@example.com");
     let good = signet(folder, &["audit", "--verify"], "");
     assert!(good.status.success(), "{}", printed(&good));
-    assert!(printed(&good).contains("Not sealed yet: 1 entries"), "{}", printed(&good));
+    assert!(printed(&good).contains("Not sealed yet:  1"), "{}", printed(&good));
+
+    let text = printed(&good);
+    let newest = text.lines().find_map(|line| line.strip_prefix("Newest seal:")).unwrap().trim();
+    let expect = |seal: &str| signet(folder, &["audit", "--verify", "--expect", seal], "");
+    assert!(expect(newest).status.success(), "{newest}");
+    let (number, tag) = newest.split_once(':').unwrap();
+    for other in [format!("9:{tag}"), format!("{number}:0123456789abcdef")] {
+        let set_back = expect(&other);
+        assert_eq!(set_back.status.code(), Some(1), "{other}");
+        assert!(printed(&set_back).contains("set back or begun anew"), "{}", printed(&set_back));
+    }
+    assert_eq!(expect("1").status.code(), Some(2));
 
     let url = format!("sqlite://{}", folder.join("data/signet.db").display());
     let mut outside = SqliteConnection::connect(&url).await.unwrap();

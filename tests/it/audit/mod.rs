@@ -50,7 +50,7 @@ impl Replica {
 
     async fn verify(&self) -> Verified {
         let keys = audit_log::keys(&self.app).unwrap().unwrap();
-        audit_log::verify(&self.app, &keys).await.unwrap()
+        audit_log::verify(&self.app, &keys, None).await.unwrap()
     }
 }
 

@@ -6,7 +6,7 @@ use signet::audit::{Event, MOST};
 use signet::caller::Caller;
 use signet::flow::audit_log;
 
-use super::entries_of;
+use super::{Replica, entries_of};
 use crate::cli::signet;
 use crate::helpers::app::{PASSWORD, TestApp};
 use crate::helpers::db::{TestDatabase, on_both_engines};
@@ -49,7 +49,7 @@ on_both_engines! {
 
     async fn what_finds_no_room_is_told_as_a_number(database) {
         let folder = tempfile::tempdir().unwrap();
-        let replica = super::Replica::start(&database.config, folder.path()).await;
+        let replica = Replica::start(&database.config, folder.path()).await;
         for number in 0..5_000_u32 {
             let address = Some(std::net::Ipv4Addr::from(number).into());
             let caller = Caller { address, ..Caller::default() };

@@ -125,7 +125,7 @@ async fn seals_of_an_older_root_key_hold_as_long_as_it_is_in_the_file() {
     put(TWO.to_owned());
     let roots = signet::jose::RootKeys::load(&replica.app.config.keys.root_key).unwrap().unwrap();
     let keys = signet::jose::AuditKeys::derive(&roots).unwrap();
-    let found = audit_log::verify(&replica.app, &keys).await.unwrap();
+    let found = audit_log::verify(&replica.app, &keys, None).await.unwrap();
     let expected = audit_log::Fault::UnknownKey(1, seals[0].root_key_id.clone());
     assert_eq!(found.fault, Some(expected), "not taken for a change, nor for good");
     database.remove().await;
