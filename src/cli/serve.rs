@@ -31,7 +31,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     server.run(stop).map_err(Failure::of)?.await.map_err(Failure::of)?;
     background.stop().await;
     // What the last requests were refused for.
-    audit_log::flush(&app).await;
+    audit_log::flush_last(&app).await;
     audit_log::seal(&app).await;
     app.db.close().await;
     tracing::info!("stopped");

@@ -39,3 +39,13 @@ pub async fn flush(app: &App) {
         }
     }
 }
+
+/// The last turn of a service that ends: what cannot be written now is told of, because it is nowhere but in the log.
+pub async fn flush_last(app: &App) {
+    flush(app).await;
+    let Batch { rows, dropped } = app.audit_buffer.take();
+    let lost = rows.iter().fold(dropped, |lost, row| lost.saturating_add(row.count));
+    if lost > 0 {
+        tracing::error!(count = lost, "refusals could not be written to the audit log before the end");
+    }
+}
