@@ -2,6 +2,7 @@
 
 use signet_guard::{Clock, KeySource, Verifier};
 
+use crate::audit::Buffer;
 use crate::config::Config;
 use crate::jose::Keyring;
 use crate::password::{Hasher, HasherError, Policy};
@@ -24,6 +25,8 @@ pub struct App {
     pub keyring: Keyring,
     /// The guard of our own routes: the same code that every other API uses.
     pub verifier: Verifier,
+    /// Entries of the audit log that wait to be written.
+    pub audit_buffer: Buffer,
 }
 
 /// Why the parts did not come together.
@@ -60,6 +63,15 @@ impl App {
         )
         .clock(clock.clone())
         .build()?;
-        Ok(Self { config, clock, db, hasher, password_policy, keyring, verifier })
+        Ok(Self {
+            config,
+            clock,
+            db,
+            hasher,
+            password_policy,
+            keyring,
+            verifier,
+            audit_buffer: Buffer::default(),
+        })
     }
 }

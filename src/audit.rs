@@ -6,6 +6,13 @@
 
 use signet_guard::Timestamp;
 
+mod buffer;
+mod detail;
+pub mod seal;
+
+pub use buffer::{Batch, Buffer, MOST};
+pub use detail::Detail;
+
 use crate::account::UserId;
 use crate::caller::{Caller, UserAgent};
 use crate::grant::{Revocation, SessionId};
@@ -71,6 +78,8 @@ pub enum Event<'a> {
     KeyCreated(&'a str),
     /// `key.imported`: the operator brought a signing key.
     KeyImported(&'a str),
+    /// `audit.dropped`: so many entries of refusals found no room, and are in the log alone.
+    EntriesDropped(i64),
 }
 
 /// Why a sign-in was refused.
@@ -203,13 +212,22 @@ struct Parts<'a> {
     session: Option<&'a SessionId>,
     kid: Option<&'a str>,
     reason: Option<&'static str>,
+    count: i64,
     /// Something is broken that an operator must look at.
     is_fault: bool,
 }
 
 impl<'a> Event<'a> {
     fn parts(&self) -> Parts<'a> {
-        let of = |name| Parts { name, user: None, session: None, kid: None, reason: None, is_fault: false };
+        let of = |name| Parts {
+            name,
+            user: None,
+            session: None,
+            kid: None,
+            reason: None,
+            count: 1,
+            is_fault: false,
+        };
         let account = |name, user| Parts { user: Some(user), ..of(name) };
         let key = |name, kid| Parts { kid: Some(kid), ..of(name) };
         match *self {
@@ -253,13 +271,14 @@ impl<'a> Event<'a> {
             Self::CsrfRejected => of("csrf.reject"),
             Self::KeyCreated(kid) => key("key.created", kid),
             Self::KeyImported(kid) => key("key.imported", kid),
+            Self::EntriesDropped(count) => Parts { count, is_fault: true, ..of("audit.dropped") },
         }
     }
 }
 
 /// The event as an entry of the audit log, to be written in the unit of the change it tells of.
 pub fn row(event: &Event<'_>, actor: Actor, caller: &Caller, at: Timestamp) -> AuditRow {
-    let Parts { name, user, session, kid, reason, .. } = event.parts();
+    let Parts { name, user, session, kid, reason, count, .. } = event.parts();
     AuditRow {
         at,
         event: name.to_owned(),
@@ -269,7 +288,7 @@ pub fn row(event: &Event<'_>, actor: Actor, caller: &Caller, at: Timestamp) -> A
         client_id: None,
         kid: kid.map(str::to_owned),
         reason: reason.map(str::to_owned),
-        count: 1,
+        count,
         address: caller.address.map(|address| address.to_string()),
         user_agent: caller.user_agent.as_ref().map(UserAgent::as_str).map(str::to_owned),
         request_id: caller.request_id.clone(),
@@ -277,13 +296,19 @@ pub fn row(event: &Event<'_>, actor: Actor, caller: &Caller, at: Timestamp) -> A
     }
 }
 
+/// The same of something that was done on the command line.
+pub fn operator_row(event: &Event<'_>, at: Timestamp, detail: &Detail) -> AuditRow {
+    AuditRow { detail: detail.to_json(), ..row(event, Actor::Operator, &Caller::default(), at) }
+}
+
 /// Writes the event to the log, within the span of the request that caused it.
 pub fn record(event: &Event<'_>) {
-    let Parts { name, user, session, kid, reason, is_fault } = event.parts();
+    let Parts { name, user, session, kid, reason, count, is_fault } = event.parts();
     let (user, session) = (user.map(tracing::field::display), session.map(tracing::field::display));
+    let count = (count != 1).then_some(count);
     if is_fault {
-        tracing::error!(target: "signet::audit", event = name, user.id = user, session.id = session, kid, reason);
+        tracing::error!(target: "signet::audit", event = name, user.id = user, session.id = session, kid, reason, count);
     } else {
-        tracing::info!(target: "signet::audit", event = name, user.id = user, session.id = session, kid, reason);
+        tracing::info!(target: "signet::audit", event = name, user.id = user, session.id = session, kid, reason, count);
     }
 }

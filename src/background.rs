@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::flow::audit_log;
 
 type Run = for<'a> fn(&'a App) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -26,7 +27,11 @@ pub struct Task {
 }
 
 /// Every task there is. Each runs on every replica at once, and bears it.
-pub const TASKS: &[Task] = &[];
+pub const TASKS: &[Task] = &[
+    Task { name: "audit.flush", every: Duration::from_secs(1), run: |app| Box::pin(audit_log::flush(app)) },
+    Task { name: "audit.seal", every: Duration::from_secs(10), run: |app| Box::pin(audit_log::seal(app)) },
+    Task { name: "audit.sweep", every: Duration::from_secs(60), run: |app| Box::pin(audit_log::sweep(app)) },
+];
 
 /// The tasks at work. Dropping it ends them at their next wait.
 pub struct Background {

@@ -25,8 +25,8 @@ CREATE INDEX audit_user_id ON audit (user_id);
 CREATE INDEX audit_unsealed ON audit (id) WHERE seal IS NULL;
 CREATE INDEX audit_seal ON audit (seal);
 
--- A chain of seals over the rows above, each a MAC over the one before it and its rows: an entry that was changed or
--- removed after it was sealed shows.
+-- A chain of seals over the rows above, each a MAC over the one before it and its rows: an entry that was changed, added
+-- or removed after it was sealed shows.
 CREATE TABLE audit_seals (
     seal BIGINT NOT NULL PRIMARY KEY,
     at BIGINT NOT NULL,
@@ -34,3 +34,17 @@ CREATE TABLE audit_seals (
     root_key_id TEXT NOT NULL,
     mac BYTEA NOT NULL
 );
+
+-- One row: where the chain ends and where it begins now. Its MAC covers both ends, so that neither can be cut shorter; no
+-- older one is kept that could be put back.
+CREATE TABLE audit_head (
+    only_row BIGINT NOT NULL PRIMARY KEY CHECK (only_row = 1),
+    -- The newest seal; 0: nothing was sealed yet.
+    seal BIGINT NOT NULL,
+    -- The newest seal whose entries were removed because of their age. Its own row stays: the next seal builds on it.
+    swept BIGINT NOT NULL,
+    root_key_id TEXT NOT NULL,
+    mac BYTEA NOT NULL
+);
+
+INSERT INTO audit_head (only_row, seal, swept, root_key_id, mac) VALUES (1, 0, 0, '', '');

@@ -12,6 +12,7 @@ use signet_guard::Clock;
 use crate::app::App;
 use crate::config::{Config, ConfigSource, Faults};
 
+mod audit;
 mod check_config;
 mod keys;
 mod migrate;
@@ -44,6 +45,8 @@ enum Command {
     /// List and import signing keys.
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Print the audit log: who did what, when, from where.
+    Audit(audit::Arguments),
 }
 
 /// Why a command was not carried out; prints as one line or a few.
@@ -106,6 +109,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             Command::Migrate => migrate::run(&config).await,
             Command::CheckConfig => check_config::run(&config),
             Command::User(command) => user::run(&build(config).await?, command).await,
+            Command::Audit(arguments) => audit::run(&build(config).await?, arguments).await,
             Command::Keys(command) => keys::run(&build(config).await?, command).await,
         }
     })

@@ -8,8 +8,8 @@ use super::{Failure, say};
 use crate::app::App;
 use crate::background::Background;
 use crate::config::{Config, Registration};
-use crate::flow::self_check;
 use crate::flow::signing_keys::{self, Loaded};
+use crate::flow::{audit_log, self_check};
 use crate::server::{self, Bound};
 
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
@@ -28,11 +28,12 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     let stop = stop_signal()?;
     greet(&app, &server)?;
     let background = Background::start(&app);
-    let db = app.db.clone();
-    drop(app);
     server.run(stop).map_err(Failure::of)?.await.map_err(Failure::of)?;
     background.stop().await;
-    db.close().await;
+    // What the last requests were refused for.
+    audit_log::flush_last(&app).await;
+    audit_log::seal(&app).await;
+    app.db.close().await;
     tracing::info!("stopped");
     Ok(())
 }

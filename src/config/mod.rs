@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+mod audit;
 mod database;
 mod fault;
 mod issuer;
@@ -22,6 +23,7 @@ mod throttle;
 mod tls;
 mod tokens;
 
+pub use audit::Audit;
 pub use database::{Database, DatabaseUrl, PostgresUrl};
 pub use fault::Faults;
 pub use issuer::Issuer;
@@ -61,6 +63,8 @@ pub struct Config {
     pub registration: Registration,
     /// How often strangers may guess.
     pub throttle: Throttle,
+    /// How long the audit log is kept.
+    pub audit: Audit,
     /// What is logged.
     pub log: Log,
 }
@@ -100,6 +104,7 @@ impl Default for Config {
             keys: Keys::default(),
             passwords: Passwords::default(),
             throttle: Throttle::default(),
+            audit: Audit::default(),
             log: Log::default(),
         }
     }
@@ -139,6 +144,7 @@ impl Config {
             tokens: Tokens::read(reader, &issuer),
             passwords: Passwords::read(reader),
             throttle: Throttle::read(reader),
+            audit: Audit::read(reader),
             log: Log::read(reader),
             issuer,
         }
@@ -190,6 +196,7 @@ impl Config {
         lines.extend(self.tokens.lines());
         lines.extend(self.passwords.lines());
         lines.extend(self.throttle.lines());
+        lines.extend(self.audit.lines());
         lines.extend(self.log.lines());
         let mut text = String::new();
         let mut section = "";

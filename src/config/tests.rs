@@ -92,6 +92,8 @@ fn every_setting_of_the_file_arrives() {
         account_limit = 50
         address_sign_ins = 100
         address_registrations = 5
+        [audit]
+        keep = "30d"
         [log]
         filter = "debug"
         format = "json"
@@ -102,7 +104,7 @@ fn every_setting_of_the_file_arrives() {
     for line in expected.lines().filter(|line| !line.trim().is_empty()) {
         assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
     }
-    assert_eq!(shown.lines().filter(|line| line.contains('=')).count(), 44);
+    assert_eq!(shown.lines().filter(|line| line.contains('=')).count(), 45);
 }
 
 #[test]

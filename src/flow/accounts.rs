@@ -1,10 +1,13 @@
 //! The operator's work on accounts. Each act is one durable unit.
 
+use std::sync::Arc;
+
 use signet_guard::Timestamp;
 
 use crate::account::{DisplayName, Email, Role, User, UserId};
 use crate::app::App;
-use crate::audit::{self, Event};
+use crate::audit::{self, Detail, Event};
+use crate::flow::account_entry::{Maker, digest_keys};
 use crate::password::{Context, HashError, Password, PhcString, Place, PolicyFault};
 use crate::store::{StoreError, Tx};
 use crate::throttle::{Counter, Rule, Subject};
@@ -51,7 +54,7 @@ pub enum AccountError {
 /// was written.
 pub async fn create(app: &App, new: NewAccount) -> Result<User, AccountError> {
     let new = accept(app, new)?;
-    let user = insert(app, new, app.hasher.reserve()?).await?;
+    let user = insert(app, new, app.hasher.reserve()?, Maker::Operator).await?;
     audit::record(&Event::UserCreated(&user.id));
     Ok(user)
 }
@@ -67,8 +70,13 @@ pub(super) fn accept(app: &App, mut new: NewAccount) -> Result<Accepted, Account
     Ok(Accepted(new))
 }
 
-/// Hashes the password, and writes account and credential in one unit.
-pub(super) async fn insert(app: &App, new: Accepted, place: Place) -> Result<User, AccountError> {
+/// Hashes the password, and writes account, credential and the entry of the audit log in one unit.
+pub(super) async fn insert(
+    app: &App,
+    new: Accepted,
+    place: Place,
+    maker: Maker,
+) -> Result<User, AccountError> {
     let Accepted(NewAccount { email, password, name, roles }) = new;
     let phc = place.hash(password).await?;
 
@@ -83,15 +91,17 @@ pub(super) async fn insert(app: &App, new: Accepted, place: Place) -> Result<Use
         last_sign_in: None,
         disabled_at: None,
     };
+    let entry = maker.row(app, &user);
     let (user, inserted) = app
         .db
-        .write((user, phc, now), |tx, (user, phc, now)| {
+        .write((user, phc, now, entry), |tx, (user, phc, now, entry)| {
             Box::pin(async move {
                 let inserted = tx.insert_user(user).await?;
                 if inserted {
                     tx.put_password(&user.id, phc.as_str(), *now).await?;
                     // Whoever guessed at the name before it had an owner must not have locked the owner out.
                     tx.delete_throttle(&Subject::strangers(&user.email)).await?;
+                    tx.append_audit(entry).await?;
                 }
                 Ok((user.clone(), inserted))
             })
@@ -278,19 +288,74 @@ impl Change {
             }
         }
     }
+
+    fn event<'u>(&self, user: &'u UserId) -> Event<'u> {
+        match self {
+            Self::Disable => Event::UserDisabled(user),
+            Self::Enable => Event::UserEnabled(user),
+            Self::Roles(_) => Event::RolesChanged(user),
+            Self::Password(_) => Event::PasswordChanged(user),
+            Self::Unlock => Event::UserUnlocked(user),
+            Self::Email(_) => Event::EmailChanged(user),
+        }
+    }
+
+    fn detail(&self, app: &App, before: &User) -> Detail {
+        let detail = Detail::of_operator();
+        match self {
+            Self::Roles(roles) => detail.roles(Some(&before.roles), roles),
+            Self::Email(new) => detail.email(digest_keys(app).as_deref(), Some(&before.email), new),
+            _ => detail,
+        }
+    }
 }
 
-/// Changes the account with this address and answers how it stands afterwards.
+/// How often a change is tried that another overtakes.
+const ATTEMPTS: u32 = 5;
+
+/// Changes the account with this address and answers how it stands afterwards. The entry of the audit log is written in
+/// the same unit.
 async fn change(app: &App, email: Email, change: Change) -> Result<User, AccountError> {
-    let unit = (email, change, app.clock.now());
+    let change = Arc::new(change);
+    let mut attempt = 1;
+    loop {
+        // Read before, because the entry has digests of it, and no unit makes those.
+        let before = by_email(app, email.clone()).await?.ok_or(AccountError::NoSuchUser)?;
+        let detail = change.detail(app, &before);
+        match change_once(app, before, change.clone(), detail).await {
+            Err(StoreError::Overtaken) if attempt < ATTEMPTS => attempt += 1,
+            outcome => return outcome?.ok_or(AccountError::NoSuchUser),
+        }
+    }
+}
+
+async fn change_once(
+    app: &App,
+    before: User,
+    change: Arc<Change>,
+    detail: Detail,
+) -> Result<Option<User>, StoreError> {
+    let unit = (before, change, detail, app.clock.now());
     app.db
-        .write(unit, |tx, (email, change, now)| {
+        .write(unit, |tx, (before, change, detail, now)| {
             Box::pin(async move {
-                let Some(user) = tx.user_by_email(email).await? else { return Ok(None) };
+                let Some(user) = tx.user_by_email(&before.email).await? else { return Ok(None) };
+                if user.id != before.id || user.roles != before.roles {
+                    return Err(StoreError::Overtaken);
+                }
                 change.apply(tx, &user, *now).await?;
-                tx.user(&user.id).await
+                let after = tx.user(&user.id).await?;
+                // An address that somebody else has is not given: nothing happened.
+                let happened = match change.as_ref() {
+                    Change::Email(new) => after.as_ref().is_some_and(|after| after.email == *new),
+                    _ => true,
+                };
+                if happened {
+                    let entry = audit::operator_row(&change.event(&user.id), *now, detail);
+                    tx.append_audit(&entry).await?;
+                }
+                Ok(after)
             })
         })
-        .await?
-        .ok_or(AccountError::NoSuchUser)
+        .await
 }

@@ -4,7 +4,9 @@
 //! HTTP nor SQL text. It decides what is atomic: one `db.write` is one unit.
 
 pub mod access_token;
+mod account_entry;
 pub mod accounts;
+pub mod audit_log;
 pub mod device;
 pub mod grants;
 pub mod logout;

@@ -5,8 +5,11 @@ use std::net::IpAddr;
 use crate::account::{DisplayName, Email, User};
 use crate::app::App;
 use crate::audit::{self, Event, ThrottleReason};
+use crate::caller::Caller;
 use crate::config::Registration as Setting;
+use crate::flow::account_entry::Maker;
 use crate::flow::accounts::{self, AccountError, NewAccount};
+use crate::flow::audit_log;
 use crate::flow::throttle::{self, Limit, Throttled};
 use crate::password::Password;
 use crate::throttle::{Rule, Subject};
@@ -21,6 +24,8 @@ pub struct Registration {
     pub name: Option<DisplayName>,
     /// Where it comes from.
     pub address: IpAddr,
+    /// The same and more, for the records.
+    pub caller: Caller,
 }
 
 /// Why the account was not made.
@@ -50,7 +55,7 @@ pub async fn register(app: &App, registration: Registration) -> Result<User, Reg
     if app.config.registration == Setting::Closed {
         return Err(RegistrationError::Closed);
     }
-    let Registration { email, password, name, address } = registration;
+    let Registration { email, password, name, address, caller } = registration;
     let new = accounts::accept(app, NewAccount { email, password, name, roles: Vec::new() })?;
 
     let limit = Limit {
@@ -59,7 +64,7 @@ pub async fn register(app: &App, registration: Registration) -> Result<User, Reg
         reason: ThrottleReason::Address,
     };
     let throttled = |throttled: Throttled| {
-        audit::record(&Event::RegistrationThrottled);
+        audit_log::refused(app, &Event::RegistrationThrottled, &caller);
         throttled
     };
     let subject = limit.subject.clone();
@@ -72,7 +77,7 @@ pub async fn register(app: &App, registration: Registration) -> Result<User, Reg
     let place = app.hasher.reserve().map_err(AccountError::from)?;
     let charged = throttle::charge(app, vec![limit]).await.map_err(AccountError::from)?.map_err(throttled)?;
 
-    match accounts::insert(app, new, place).await {
+    match accounts::insert(app, new, place, Maker::Anybody(caller)).await {
         Ok(user) => {
             audit::record(&Event::UserRegistered(&user.id));
             Ok(user)

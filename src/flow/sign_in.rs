@@ -11,6 +11,7 @@ use crate::audit::{self, Actor, Event, SignInRefusal, ThrottleReason};
 use crate::caller::Caller;
 use crate::config::Passwords;
 use crate::flow::access_token::{self, FIRST_PARTY_CLIENT, Issue, Issued};
+use crate::flow::audit_log;
 use crate::flow::device::{DeviceId, DeviceProof, PROOF_LIFE, PresentedDevice};
 use crate::flow::grants;
 use crate::flow::throttle::{self, Charged, Limit, Throttled};
@@ -87,21 +88,25 @@ pub async fn sign_in(app: &App, attempt: SignIn) -> Result<SignedIn, SignInError
     // Nobody can have such a password, so its length alone refuses it, whoever the account is. Not the limit in force:
     // that is for new passwords, and may have been higher before.
     if password.exceeds(Passwords::LONGEST) {
-        return Err(refused(None, SignInRefusal::WrongPassword));
+        return Err(refused(app, &caller, None, SignInRefusal::WrongPassword));
     }
     // In a storm most end here, and cost the database nothing. Whether a device is known is not known yet.
     drop(place(app, device.is_some())?);
     let Found { candidate, device, limits } = find(app, &email, address, device).await?;
     let user = candidate.as_ref().map(|candidate| candidate.user.id.clone());
     let throttled = |throttled: Throttled| {
-        audit::record(&Event::SignInThrottled { user: user.as_ref(), reason: throttled.reason });
+        let event = Event::SignInThrottled { user: user.as_ref(), reason: throttled.reason };
+        audit_log::refused(app, &event, &caller);
         throttled
     };
     throttle::check(&limits, app.clock.now()).map_err(throttled)?;
     // Before anything is counted: whoever finds the queue full has not tried.
     let place = place(app, device.is_some())?;
     let limits = limits.into_iter().map(|(limit, _)| limit).collect();
-    let charged = throttle::charge(app, limits).await?.map_err(throttled)?;
+    let locked = user
+        .as_ref()
+        .map(|user| audit::row(&Event::AccountLocked(user), Actor::Anybody, &caller, app.clock.now()));
+    let charged = throttle::charge_noting(app, limits, locked).await?.map_err(throttled)?;
     if let Some(user) = user.as_ref().filter(|_| charged.locked_account(app.clock.now())) {
         audit::record(&Event::AccountLocked(user));
     }
@@ -111,10 +116,10 @@ pub async fn sign_in(app: &App, attempt: SignIn) -> Result<SignedIn, SignInError
         client_id: FIRST_PARTY_CLIENT.to_owned(),
         scope: scope.clone(),
         root_key_id: keys.active_root().to_string(),
-        caller,
+        caller: caller.clone(),
     };
-    let checked = match verify(app, place, candidate, password).await {
-        Ok(proven) => record(app, proven, given, charged.clone()).await,
+    let checked = match verify(app, &caller, place, candidate, password).await {
+        Ok(proven) => record(app, &caller, proven, given, charged.clone()).await,
         Err(error) => Err(error),
     };
     let Recorded { user, grant, surplus } = match checked {
@@ -208,6 +213,7 @@ struct Rehashed {
 
 async fn verify(
     app: &App,
+    caller: &Caller,
     place: Place,
     candidate: Option<SignInCandidate>,
     password: Password,
@@ -216,18 +222,18 @@ async fn verify(
     let again = password.share();
     let verdict = place.verify(password, stored.as_deref()).await?;
     let Some(SignInCandidate { user, .. }) = candidate else {
-        return Err(refused(None, SignInRefusal::UnknownUser));
+        return Err(refused(app, caller, None, SignInRefusal::UnknownUser));
     };
     let outdated = match verdict {
         Verdict::Match { outdated } => outdated,
-        Verdict::Mismatch => return Err(refused(Some(&user.id), SignInRefusal::WrongPassword)),
+        Verdict::Mismatch => return Err(refused(app, caller, Some(&user.id), SignInRefusal::WrongPassword)),
         Verdict::Corrupt => {
-            audit::record(&Event::CredentialCorrupt(&user.id));
-            return Err(refused(Some(&user.id), SignInRefusal::WrongPassword));
+            audit_log::refused(app, &Event::CredentialCorrupt(&user.id), caller);
+            return Err(refused(app, caller, Some(&user.id), SignInRefusal::WrongPassword));
         }
     };
     if user.disabled_at.is_some() {
-        return Err(refused(Some(&user.id), SignInRefusal::Disabled));
+        return Err(refused(app, caller, Some(&user.id), SignInRefusal::Disabled));
     }
     let rehashed = match stored {
         Some(old) if outdated => rehash(app, old, again).await?,
@@ -256,6 +262,7 @@ struct Recorded {
 /// Writes that the sign-in took place, and the grant.
 async fn record(
     app: &App,
+    caller: &Caller,
     proven: Proven,
     given: impl FnOnce(UserId) -> Given,
     charged: Charged,
@@ -269,7 +276,7 @@ async fn record(
         charged,
     };
     let recorded = app.db.write(record, |tx, it| Box::pin(async move { it.commit(tx).await })).await?;
-    recorded.ok_or_else(|| refused(Some(&user.id), SignInRefusal::Superseded))
+    recorded.ok_or_else(|| refused(app, caller, Some(&user.id), SignInRefusal::Superseded))
 }
 
 /// The one write of a sign-in.
@@ -312,7 +319,7 @@ fn granted_scope(app: &App, asked: Option<Scope>) -> Result<Scope, SignInError> 
     }
 }
 
-fn refused(user: Option<&UserId>, reason: SignInRefusal) -> SignInError {
-    audit::record(&Event::SignInRefused { user, reason });
+fn refused(app: &App, caller: &Caller, user: Option<&UserId>, reason: SignInRefusal) -> SignInError {
+    audit_log::refused(app, &Event::SignInRefused { user, reason }, caller);
     SignInError::Refused
 }

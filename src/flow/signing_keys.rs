@@ -1,16 +1,18 @@
 //! The life of signing keys, as far as it goes yet: made at the first start, brought by the operator, opened at every
 //! start.
 
+use signet_guard::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::audit::{self, Event};
+use crate::audit::{self, Actor, Detail, Event};
+use crate::caller::Caller;
 use crate::config::RootKeySource;
 use crate::jose::{
-    GenerateError, ImportError, MacKeys, PrivateKey, PublicJwk, PublishError, PublishedKeys, RefreshKeys,
-    RootKeyError, RootKeyId, RootKeys, SealContext, SealError, SigningKey,
+    AuditKeys, GenerateError, ImportError, MacKeys, PrivateKey, PublicJwk, PublishError, PublishedKeys,
+    RefreshKeys, RootKeyError, RootKeyId, RootKeys, SealContext, SealError, SigningKey,
 };
-use crate::store::{KeyStatus, SigningKeyRow, StoreError};
+use crate::store::{AuditRow, KeyStatus, SigningKeyRow, StoreError};
 
 /// What the keys of device proofs are derived for. Another word here would make every known device a stranger.
 const DEVICE_KEYS: &str = "device-proof";
@@ -113,7 +115,7 @@ pub async fn load_or_create(app: &App) -> Result<Loaded, SigningKeysError> {
             .await
             .map_err(|_| SigningKeysError::Interrupted)??;
         // None: another replica was quicker; its key is read below.
-        if let Some(kid) = insert(app, &roots, &key, KeyStatus::Active).await? {
+        if let Some(kid) = insert(app, &roots, &key, KeyStatus::Active, Origin::Created).await? {
             audit::record(&Event::KeyCreated(&kid));
             loaded = Loaded::Created;
         }
@@ -121,6 +123,7 @@ pub async fn load_or_create(app: &App) -> Result<Loaded, SigningKeysError> {
     }
     install(app, &roots, &rows)?;
     app.keyring.install_device_keys(MacKeys::derive(&roots, DEVICE_KEYS)?);
+    app.keyring.install_audit_keys(AuditKeys::derive(&roots)?);
     app.keyring.install_refresh_keys(RefreshKeys::derive(&roots)?);
     Ok(loaded)
 }
@@ -136,7 +139,7 @@ pub async fn import(app: &App, pem: &str) -> Result<SigningKeyRow, SigningKeysEr
     let roots = root_keys_for(app, &rows)?;
     let status = if has_active(&rows) { KeyStatus::Pending } else { KeyStatus::Active };
     let known = || SigningKeysError::KnownKey(key.public_jwk().kid().to_owned());
-    let kid = insert(app, &roots, &key, status).await?.ok_or_else(known)?;
+    let kid = insert(app, &roots, &key, status, Origin::Imported).await?.ok_or_else(known)?;
     audit::record(&Event::KeyImported(&kid));
     stored(app).await?.into_iter().find(|row| row.kid == kid).ok_or_else(known)
 }
@@ -198,12 +201,29 @@ fn require_all(
     }
 }
 
-/// Seals and writes a key. `None` when an active key stands already or the key is known.
+/// Where a key comes from.
+#[derive(Clone, Copy)]
+enum Origin {
+    Created,
+    Imported,
+}
+
+impl Origin {
+    fn entry(self, kid: &str, at: Timestamp) -> AuditRow {
+        match self {
+            Self::Created => audit::row(&Event::KeyCreated(kid), Actor::Signet, &Caller::default(), at),
+            Self::Imported => audit::operator_row(&Event::KeyImported(kid), at, &Detail::of_operator()),
+        }
+    }
+}
+
+/// Seals and writes a key, and the entry of the audit log with it. `None` when an active key stands already or the key is known.
 async fn insert(
     app: &App,
     roots: &RootKeys,
     key: &PrivateKey,
     status: KeyStatus,
+    origin: Origin,
 ) -> Result<Option<String>, SigningKeysError> {
     let jwk = key.public_jwk();
     let kid = jwk.kid().to_owned();
@@ -220,8 +240,19 @@ async fn insert(
         created_at: now,
         activated_at: (status == KeyStatus::Active).then_some(now),
     };
-    let inserted =
-        app.db.write(row, |tx, row| Box::pin(async move { tx.insert_signing_key(row).await })).await?;
+    let entry = origin.entry(&kid, now);
+    let inserted = app
+        .db
+        .write((row, entry), |tx, (row, entry)| {
+            Box::pin(async move {
+                let inserted = tx.insert_signing_key(row).await?;
+                if inserted {
+                    tx.append_audit(entry).await?;
+                }
+                Ok(inserted)
+            })
+        })
+        .await?;
     Ok(inserted.then_some(kid))
 }
 

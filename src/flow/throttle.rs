@@ -6,7 +6,7 @@ use signet_guard::Timestamp;
 
 use crate::app::App;
 use crate::audit::ThrottleReason;
-use crate::store::{StoreError, Tx};
+use crate::store::{AuditRow, StoreError, Tx};
 use crate::throttle::{Counter, Refused, Rule, Subject};
 
 /// One thing that a try counts against.
@@ -58,11 +58,28 @@ pub(super) fn check(limits: &[(Limit, Option<Counter>)], now: Timestamp) -> Resu
 /// Counts a try against all limits, or against none when one of them refuses. Of many at once each sees what the one
 /// before left.
 pub(super) async fn charge(app: &App, limits: Vec<Limit>) -> Result<Result<Charged, Throttled>, StoreError> {
+    charge_noting(app, limits, None).await
+}
+
+/// The same, and writes this entry of the audit log in its unit when the try was the last that strangers had.
+pub(super) async fn charge_noting(
+    app: &App,
+    limits: Vec<Limit>,
+    locked: Option<AuditRow>,
+) -> Result<Result<Charged, Throttled>, StoreError> {
     // One new row in eight sweeps more than eight out, so that the table shrinks again after a flood.
     let may_sweep = rand::random_ratio(1, 8);
     app.db
-        .write((limits, app.clock.now(), may_sweep), |tx, (limits, now, may_sweep)| {
-            Box::pin(async move { charge_in(tx, limits, *now, *may_sweep).await })
+        .write((limits, app.clock.now(), may_sweep, locked), |tx, (limits, now, may_sweep, locked)| {
+            Box::pin(async move {
+                let charged = charge_in(tx, limits, *now, *may_sweep).await?;
+                if let (Ok(charged), Some(entry)) = (&charged, locked)
+                    && charged.locked_account(*now)
+                {
+                    tx.append_audit(entry).await?;
+                }
+                Ok(charged)
+            })
         })
         .await
 }

@@ -10,6 +10,7 @@ use super::extract::{ClientAddress, JsonBody};
 use super::user_document::UserDocument;
 use crate::account::{DisplayName, Email};
 use crate::app::App;
+use crate::caller::Caller;
 use crate::flow::registration::{self, Registration};
 use crate::password::Password;
 
@@ -46,6 +47,7 @@ pub(crate) struct RegisterRequest {
 pub(crate) async fn register(
     app: Data<App>,
     ClientAddress(address): ClientAddress,
+    caller: Caller,
     body: JsonBody,
 ) -> Result<HttpResponse, Problem> {
     let JsonBody(mut fields) = body;
@@ -54,7 +56,7 @@ pub(crate) async fn register(
     let name = fields.optional("name", DisplayName::parse);
     let (email, password) = fields.finish(email.zip(password))?;
 
-    let registration = Registration { email, password: Password::new(password), name, address };
+    let registration = Registration { email, password: Password::new(password), name, address, caller };
     let user = registration::register(&app, registration).await?;
     Ok(HttpResponse::Created().json(UserDocument::from(&user)))
 }

@@ -4,6 +4,7 @@
 //! Nothing outside this module holds a private key. RSA keys are made and read by the `rsa` crate, which never signs;
 //! signatures come from aws-lc-rs, in constant time, with the parsed key kept.
 
+mod audit_keys;
 mod jwk;
 mod keyring;
 mod mac;
@@ -15,6 +16,7 @@ mod root_key_file;
 mod seal;
 mod signing_key;
 
+pub use audit_keys::{AuditKeys, SealCheck};
 pub use jwk::{JwkError, PublicJwk};
 pub use keyring::Keyring;
 pub use mac::{Mac, MacKeys, TAG_BYTES};

@@ -19,6 +19,9 @@ pub enum StoreError {
     /// Another transaction came in between, and again each time the unit was repeated.
     #[error("the database could not serialise the transaction")]
     Conflict(#[source] Cause),
+    /// What the unit was to change is not what its caller had read. Nothing of it was kept; reading again mends it.
+    #[error("what had been read is no longer so")]
+    Overtaken,
     /// The unit panicked. Nothing of it was kept.
     #[error("a unit of work panicked")]
     UnitPanicked,
@@ -98,7 +101,10 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same request may succeed a little later: answered as 503 with `Retry-After`.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Busy(_) | Self::Unavailable(_) | Self::Conflict(_) | Self::Stopping)
+        matches!(
+            self,
+            Self::Busy(_) | Self::Unavailable(_) | Self::Conflict(_) | Self::Overtaken | Self::Stopping
+        )
     }
 }
 

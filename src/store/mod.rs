@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use crate::config::{Database, DatabaseUrl};
 
 mod audit;
+mod audit_seals;
 mod error;
 mod grants;
 mod migrations;
@@ -23,7 +24,8 @@ mod tx;
 mod unit;
 mod users;
 
-pub use audit::AuditRow;
+pub use audit::{AuditFilter, AuditRow, StoredAudit};
+pub use audit_seals::{AuditHead, AuditSeal};
 pub use error::{Cause, StoreError};
 pub use grants::HeldGrant;
 pub use migrations::Migrated;

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod accounts;
+mod audit;
 mod cli;
 mod cli_users;
 mod crash;

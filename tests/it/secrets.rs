@@ -196,6 +196,33 @@ async fn a132_the_database_holds_no_password_no_token_and_no_private_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a132_the_audit_log_holds_ids_and_reasons_and_nothing_that_somebody_typed() {
+    let scenario = Scenario::play().await;
+    let Scenario { folder, server, token, device, .. } = scenario;
+    assert_eq!(server.stop(), Some(0));
+    let mut audit = command(folder.path());
+    audit.args(["audit", "--json"]);
+    let audit = run(audit, "");
+    let rows = String::from_utf8_lossy(&audit.stdout).into_owned();
+    let events = ["key.imported", "user.registered", "login.success", "login.fail", "password.changed"];
+    for event in events {
+        assert!(rows.contains(event), "{event}: {}", printed(&audit));
+    }
+    let signature = token.rsplit_once('.').unwrap().1;
+    let canaries: [&[u8]; 8] = [
+        b"canary",
+        b"@example.com",
+        b"sgd_",
+        b"sgr_",
+        b"eyJ",
+        signature.as_bytes(),
+        &device.as_bytes()[4..40],
+        b"$argon2id$",
+    ];
+    assert_absent("the audit log", rows.as_bytes(), &canaries);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a133_nothing_that_is_stored_opens_anything() {
     let scenario = Scenario::play().await;
     let values = stored_values(&scenario.folder.path().join("data/signet.db")).await;
