@@ -72,6 +72,8 @@ pub enum Event<'a> {
         /// Why.
         reason: RefreshRefusal,
     },
+    /// `csrf.reject`: a browser was sent here by a page of another site.
+    CsrfRejected,
     /// `key.created`: a signing key was made.
     KeyCreated(&'a str),
     /// `key.imported`: the operator brought a signing key.
@@ -161,6 +163,8 @@ pub enum RefreshRefusal {
     Revoked,
     /// The account is disabled or gone.
     AccountInactive,
+    /// Nothing of what was granted is offered any more.
+    ScopeWithdrawn,
 }
 
 impl RefreshRefusal {
@@ -172,6 +176,7 @@ impl RefreshRefusal {
             Self::Expired => "expired",
             Self::Revoked => "revoked",
             Self::AccountInactive => "account-inactive",
+            Self::ScopeWithdrawn => "scope-withdrawn",
         }
     }
 }
@@ -263,6 +268,7 @@ impl<'a> Event<'a> {
                 reason: Some(reason.as_str()),
                 ..of("refresh.fail")
             },
+            Self::CsrfRejected => of("csrf.reject"),
             Self::KeyCreated(kid) => key("key.created", kid),
             Self::KeyImported(kid) => key("key.imported", kid),
             Self::EntriesDropped(count) => Parts { count, is_fault: true, ..of("audit.dropped") },

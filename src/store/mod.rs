@@ -27,6 +27,7 @@ mod users;
 pub use audit::{AuditFilter, AuditRow, StoredAudit};
 pub use audit_seals::{AuditHead, AuditSeal};
 pub use error::{Cause, StoreError};
+pub use grants::HeldGrant;
 pub use migrations::Migrated;
 pub use passwords::SignInCandidate;
 pub use signing_keys::{KeyStatus, SigningKeyRow};
