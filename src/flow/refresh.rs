@@ -9,6 +9,7 @@ use crate::audit::{self, Actor, Event, Refresh, RefreshRefusal};
 use crate::caller::Caller;
 use crate::config::Tokens;
 use crate::flow::access_token::{self, Issue, Issued};
+use crate::flow::audit_log;
 use crate::flow::grants;
 use crate::grant::{Grant, GrantId, Judgement, Revocation, judge};
 use crate::jose::{RefreshToken, SignError};
@@ -71,10 +72,10 @@ pub enum RefreshError {
 pub async fn refresh(app: &App, attempt: Attempt) -> Result<Refreshed, RefreshError> {
     let Attempt { token, scope, caller } = attempt;
     let keys = app.keyring.refresh_keys().ok_or(SignError::NoActiveKey)?;
-    let presented = keys.read(&token).ok_or_else(|| refused(None, RefreshRefusal::Unknown))?;
+    let presented = keys.read(&token).ok_or_else(|| refused(app, &caller, None, RefreshRefusal::Unknown))?;
     let found = find(app, *presented.claimed_grant()).await?;
     let Some(HeldGrant { grant, user }) = found.filter(|found| keys.verify(&presented, &found.grant)) else {
-        return Err(refused(None, RefreshRefusal::Unknown));
+        return Err(refused(app, &caller, None, RefreshRefusal::Unknown));
     };
 
     let now = app.clock.now();
@@ -82,25 +83,26 @@ pub async fn refresh(app: &App, attempt: Attempt) -> Result<Refreshed, RefreshEr
     let act =
         Act { grant, generation: presented.generation(), caller, tokens: app.config.tokens.clone(), now };
     if let Some(reason) = refusal(judgement) {
-        return Err(refused(Some(&act.grant), reason));
+        return Err(refused(app, &act.caller, Some(&act.grant), reason));
     }
+    let caller = act.caller.clone();
     if judgement == Judgement::Replay {
         let outcome = perform(app, act).await?;
         return match outcome {
-            Outcome::Refused(grant, reason) => Err(refused(Some(&grant), reason)),
+            Outcome::Refused(grant, reason) => Err(refused(app, &caller, Some(&grant), reason)),
             // A replay stays one whatever happens meanwhile.
             Outcome::Stands(..) | Outcome::Contended => Err(RefreshError::Contended),
         };
     }
     let Some(user) = user.filter(|user| user.disabled_at.is_none()) else {
-        return Err(refused(Some(&act.grant), RefreshRefusal::AccountInactive));
+        return Err(refused(app, &act.caller, Some(&act.grant), RefreshRefusal::AccountInactive));
     };
     // Before anything is written: a request that is refused for what it asks must not use up a token.
-    let scope = allowed_scope(app, &act.grant, scope)?;
+    let scope = allowed_scope(app, &caller, &act.grant, scope)?;
     let (grant, how) = if judgement == Judgement::Rotate {
         match perform(app, act).await? {
             Outcome::Stands(grant, how) => (grant, how),
-            Outcome::Refused(grant, reason) => return Err(refused(Some(&grant), reason)),
+            Outcome::Refused(grant, reason) => return Err(refused(app, &caller, Some(&grant), reason)),
             Outcome::Contended => return Err(RefreshError::Contended),
         }
     } else {
@@ -130,7 +132,12 @@ async fn find(app: &App, id: GrantId) -> Result<Option<HeldGrant>, StoreError> {
 }
 
 /// All of the grant that is still offered, or the part of it that was asked for.
-fn allowed_scope(app: &App, grant: &Grant, asked: Option<Scope>) -> Result<Scope, RefreshError> {
+fn allowed_scope(
+    app: &App,
+    caller: &Caller,
+    grant: &Grant,
+    asked: Option<Scope>,
+) -> Result<Scope, RefreshError> {
     let asked = asked.unwrap_or_else(|| grant.scope.clone());
     if !asked.iter().all(|token| grant.scope.contains(token.as_str())) {
         return Err(RefreshError::WiderScope);
@@ -138,7 +145,7 @@ fn allowed_scope(app: &App, grant: &Grant, asked: Option<Scope>) -> Result<Scope
     let offered = grants::offered_scope(app);
     let left: Scope = asked.iter().filter(|token| offered.contains(token.as_str())).cloned().collect();
     if left.is_empty() {
-        return Err(refused(Some(grant), RefreshRefusal::ScopeWithdrawn));
+        return Err(refused(app, caller, Some(grant), RefreshRefusal::ScopeWithdrawn));
     }
     Ok(left)
 }
@@ -212,8 +219,14 @@ fn refusal(judgement: Judgement) -> Option<RefreshRefusal> {
     }
 }
 
-fn refused(grant: Option<&Grant>, reason: RefreshRefusal) -> RefreshError {
+fn refused(app: &App, caller: &Caller, grant: Option<&Grant>, reason: RefreshRefusal) -> RefreshError {
     let grant = grant.map(|grant| (&grant.user, &grant.session));
-    audit::record(&Event::RefreshRefused { grant, reason });
+    let event = Event::RefreshRefused { grant, reason };
+    // A replay has its entry from the unit that revoked the grant.
+    if reason == RefreshRefusal::Replayed {
+        audit::record(&event);
+    } else {
+        audit_log::refused(app, &event, caller);
+    }
     RefreshError::Refused
 }

@@ -5,14 +5,16 @@ use actix_web::http::header::{HeaderMap, ORIGIN};
 
 use super::error::Problem;
 use crate::app::App;
-use crate::audit::{self, Event};
+use crate::audit::Event;
+use crate::caller::Caller;
+use crate::flow::audit_log;
 
 /// Lets pass what comes from our own origin, from one in `server.allowed_origins`, or from no browser at all: browsers name
 /// the origin of every `POST` (Fetch, section 3.2), and other programs hold no cookie they did not put there themselves.
 ///
 /// # Errors
 /// For everything else, `null` among it: nobody knows whose page that is.
-pub(super) fn check(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn check(app: &App, caller: &Caller, headers: &HeaderMap) -> Result<(), Problem> {
     let ours = app.config.issuer.origin();
     let listed = &app.config.server.allowed_origins;
     let is_welcome =
@@ -22,6 +24,6 @@ pub(super) fn check(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
     if from_welcome && !from_other_site {
         return Ok(());
     }
-    audit::record(&Event::CsrfRejected);
+    audit_log::refused(app, &Event::CsrfRejected, caller);
     Err(Problem::csrf_rejected())
 }

@@ -46,7 +46,7 @@ pub(crate) async fn logout(
     let member = fields.optional_secret("refresh_token");
     fields.finish(Some(()))?;
 
-    let (token, delivery) = refresh_cookie::presented(&app, request.headers(), member)?;
+    let (token, delivery) = refresh_cookie::presented(&app, &caller, request.headers(), member)?;
     if let Some(token) = token {
         logout::logout(&app, &token, caller).await?;
     }

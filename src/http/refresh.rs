@@ -53,7 +53,7 @@ pub(crate) async fn refresh(
     let scope = fields.optional("scope", token_response::scope);
     fields.finish(Some(()))?;
 
-    let (token, delivery) = refresh_cookie::presented(&app, request.headers(), member)?;
+    let (token, delivery) = refresh_cookie::presented(&app, &caller, request.headers(), member)?;
     let token = token.ok_or_else(Problem::invalid_grant)?;
     let refreshed = refresh::refresh(&app, Attempt { token, scope, caller }).await?;
     let mut answer = HttpResponse::Ok();

@@ -11,6 +11,7 @@ use super::csrf;
 use super::error::Problem;
 use crate::account::Invalid;
 use crate::app::App;
+use crate::caller::Caller;
 use crate::config::Issuer;
 use crate::grant::Grant;
 use crate::jose::RefreshToken;
@@ -45,13 +46,14 @@ impl Delivery {
 /// When it comes from a page of another site.
 pub(super) fn presented(
     app: &App,
+    caller: &Caller,
     headers: &HeaderMap,
     member: Option<Zeroizing<String>>,
 ) -> Result<(Option<Zeroizing<String>>, Delivery), Problem> {
     if member.is_some() {
         return Ok((member, Delivery::Body));
     }
-    csrf::check(app, headers)?;
+    csrf::check(app, caller, headers)?;
     let cookie = REFRESH.presented(&app.config.issuer, headers);
     Ok((cookie.map(|value| Zeroizing::new(value.to_owned())), Delivery::Cookie))
 }

@@ -71,7 +71,7 @@ pub(crate) async fn login(
 
     let issuer = &app.config.issuer;
     if delivery == Delivery::Cookie {
-        csrf::check(&app, request.headers())?;
+        csrf::check(&app, &caller, request.headers())?;
     }
     let device = device
         .and_then(|text| PresentedDevice::parse(&text))
