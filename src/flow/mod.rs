@@ -7,6 +7,7 @@ pub mod access_token;
 pub mod accounts;
 pub mod deletion;
 pub mod device;
+pub mod grants;
 pub mod own_account;
 pub mod readiness;
 pub mod reauthentication;
