@@ -22,7 +22,6 @@ pub struct FieldFault {
 }
 
 /// The members not taken yet, and the faults found so far.
-#[derive(Default)]
 pub struct Fields {
     members: Vec<(String, Member)>,
     faults: Vec<FieldFault>,
@@ -60,6 +59,11 @@ impl Fields {
                     Err(Problem::invalid(vec![fault(&name, "repeated", "must occur only once".to_owned())]))
                 }
             })
+    }
+
+    /// No member at all.
+    pub const fn none() -> Self {
+        Self { members: Vec::new(), faults: Vec::new() }
     }
 
     /// Takes a member that must be there and must be text that `parse` accepts.
