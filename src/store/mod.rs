@@ -26,6 +26,7 @@ mod users;
 
 pub use audit::AuditRow;
 pub use error::{Cause, StoreError};
+pub use grants::HeldGrant;
 pub use migrations::Migrated;
 pub use passwords::SignInCandidate;
 pub use sessions::Session;

@@ -18,7 +18,7 @@ on_both_engines! {
         let bob = app.register("bob@example.com").await;
         SignedIn::new(&app, "bob@example.com").await;
         let phone = SignedIn::new(&app, "ann@example.com").await;
-        SignedIn::new(&app, "ann@example.com").await;
+        let laptop = SignedIn::new(&app, "ann@example.com").await;
         // Strangers have guessed; nothing of that stays either.
         app.login("ann@example.com", WRONG).await;
         assert_eq!(phone.delete(&app, Some(json!({ "current_password": PASSWORD }))).await.status(), StatusCode::NO_CONTENT);
@@ -26,6 +26,8 @@ on_both_engines! {
         let gone = app.get_with_token("/api/v1/me", &phone.token).await;
         assert_problem(gone, StatusCode::UNAUTHORIZED, "account-gone").await;
         assert_eq!(alive(&app, &first).await, [""; 0]);
+        phone.assert_ended(&app).await;
+        laptop.assert_ended(&app).await;
         assert_eq!(app.login("ann@example.com", PASSWORD).await.status(), StatusCode::UNAUTHORIZED);
         let mut outside = database.outside().await;
         for (what, sql) in [
@@ -47,6 +49,7 @@ on_both_engines! {
         let token = app.token("ann@example.com").await;
         assert_eq!(claims_of(&token)["sub"], second);
         assert_eq!(claims_of(&token).get("roles"), None);
+        laptop.assert_ended(&app).await;
         let stale = app.get_with_token("/api/v1/me", &phone.token).await;
         assert_problem(stale, StatusCode::UNAUTHORIZED, "account-gone").await;
     }
@@ -75,6 +78,7 @@ on_both_engines! {
         }
         accounts::enable(&app.app, ann()).await.unwrap();
         assert_eq!(alive(&app, &id).await, [""; 0], "what has ended has ended");
+        phone.assert_ended(&app).await;
     }
 }
 

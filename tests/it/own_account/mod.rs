@@ -61,6 +61,15 @@ impl SignedIn {
         self.ask(app, Method::DELETE, "/api/v1/me", body).await
     }
 
+    async fn refresh(&self, app: &TestApp) -> Response {
+        app.post("/api/v1/refresh", &json!({ "refresh_token": self.refresh_token })).await
+    }
+
+    /// The session is dead: its refresh token opens nothing.
+    async fn assert_ended(&self, app: &TestApp) {
+        assert_problem(self.refresh(app).await, StatusCode::BAD_REQUEST, "invalid-grant").await;
+    }
+
     /// The list of sessions, as this one sees it.
     async fn sessions(&self, app: &TestApp) -> Vec<Value> {
         let answer = self.ask(app, Method::GET, "/api/v1/me/sessions", None).await;

@@ -9,17 +9,22 @@ on_both_engines! {
         let ann = app.register("ann@example.com").await;
         let bob = app.register("bob@example.com").await;
         let phone = SignedIn::new(&app, "ann@example.com").await;
-        for _ in 0..3 {
-            SignedIn::new(&app, "ann@example.com").await;
-        }
-        SignedIn::new(&app, "bob@example.com").await;
+        let others = [SignedIn::new(&app, "ann@example.com").await, SignedIn::new(&app, "ann@example.com").await];
+        let bobs = SignedIn::new(&app, "bob@example.com").await;
 
         let answer = phone.put_password(&app, PASSWORD, NEW).await;
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
         assert!(!answer.headers().contains_key("set-cookie"));
         assert_eq!(answer.text().await.unwrap(), "", "no token: nobody is signed in by it");
         assert_eq!(alive(&app, &ann).await, [phone.sid.as_str()], "the present session goes on");
-        assert_eq!(alive(&app, &bob).await.len(), 1);
+        assert_eq!(alive(&app, &bob).await, [bobs.sid.as_str()]);
+        for other in &others {
+            other.assert_ended(&app).await;
+        }
+        for (going_on, sub) in [(&phone, &ann), (&bobs, &bob)] {
+            let anew = SignedIn::from(going_on.refresh(&app).await).await;
+            assert_eq!((&anew.sid, &claims_of(&anew.token)["sub"]), (&going_on.sid, &json!(sub)));
+        }
         assert_eq!(app.login("ann@example.com", PASSWORD).await.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(app.login("ann@example.com", NEW).await.status(), StatusCode::OK);
         let expected = ["password.changed user", "sessions.ended user credential-changed"];

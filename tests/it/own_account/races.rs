@@ -24,6 +24,37 @@ on_both_engines! {
         assert!(accepted > 0, "no race");
     }
 
+    async fn no_refresh_outlives_a_new_password(database) {
+        let app = Arc::new(TestApp::spawn_on(database.config.clone()).await);
+        let ann = app.register("ann@example.com").await;
+        let (mut old, mut new) = (PASSWORD, NEW);
+        for round in 0..6 {
+            let phone = SignedIn::from(app.login("ann@example.com", old).await).await;
+            let laptop = SignedIn::from(app.login("ann@example.com", old).await).await;
+            // Past the grace: the first of the racers rotates.
+            app.clock.advance(Duration::from_secs(31));
+            let refreshing = {
+                let app = app.clone();
+                tokio::spawn(async move {
+                    let mut last = laptop.refresh(&app).await;
+                    for _ in 0..1_000 {
+                        if last.status() != StatusCode::OK {
+                            break;
+                        }
+                        let current = SignedIn::from(last).await;
+                        last = current.refresh(&app).await;
+                    }
+                    assert_problem(last, StatusCode::BAD_REQUEST, "invalid-grant").await;
+                    laptop.assert_ended(&app).await;
+                })
+            };
+            assert_eq!(phone.put_password(&app, old, new).await.status(), StatusCode::NO_CONTENT);
+            refreshing.await.unwrap();
+            assert_eq!(alive(&app, &ann).await, [phone.sid.as_str()], "round {round}");
+            (old, new) = (new, old);
+        }
+    }
+
     async fn no_session_of_the_old_address_outlives_another_one(database) {
         let app = Arc::new(TestApp::spawn_on(database.config.clone()).await);
         let ann = app.register("ann@example.com").await;

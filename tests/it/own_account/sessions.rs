@@ -32,8 +32,16 @@ on_both_engines! {
             "created_at": "2026-01-01T00:00:00Z", "last_used_at": "2026-01-01T00:00:00Z",
             "address": "127.0.0.1", "user_agent": "phone/1.0", "current": true,
         }));
+
+        // Used is what was refreshed last.
+        app.clock.advance(Duration::from_secs(60));
+        phone.refresh(&app).await;
+        let sessions = laptop.sessions(&app).await;
+        assert_eq!([&sessions[0]["id"], &sessions[1]["id"]], [&phone.sid, &laptop.sid]);
+        assert_eq!(sessions[0]["last_used_at"], "2026-01-01T00:02:00Z");
+        assert_eq!(sessions[0]["created_at"], "2026-01-01T00:00:00Z");
         let of_laptop = laptop.sessions(&app).await;
-        assert_eq!([&of_laptop[0]["current"], &of_laptop[1]["current"]], [true, false]);
+        assert_eq!([&of_laptop[0]["current"], &of_laptop[1]["current"]], [false, true]);
     }
 
     async fn one_session_ends_by_its_name_and_no_other_does(database) {
@@ -54,6 +62,7 @@ on_both_engines! {
 
         assert_eq!(end(&phone, &laptop.sid).await.status(), StatusCode::NO_CONTENT);
         assert_eq!(alive(&app, &ann).await, [phone.sid.as_str()]);
+        laptop.assert_ended(&app).await;
         assert_problem(end(&phone, &laptop.sid).await, StatusCode::NOT_FOUND, "not-found").await;
         // The present one too: signing out by another name.
         assert_eq!(end(&phone, &phone.sid).await.status(), StatusCode::NO_CONTENT);
