@@ -269,6 +269,7 @@ async fn record(
 ) -> Result<Recorded, SignInError> {
     let Proven { user, rehashed } = proven;
     let record = Record {
+        email: user.email.clone(),
         credential_version: user.credential_version,
         grant: Grant::new(given(user.id.clone()), &app.config.tokens, app.clock.now()),
         access_token_life: app.config.tokens.access_token_life,
@@ -281,6 +282,7 @@ async fn record(
 
 /// The one write of a sign-in.
 struct Record {
+    email: Email,
     credential_version: i64,
     grant: Grant,
     access_token_life: Duration,
@@ -293,7 +295,7 @@ impl Record {
     /// the password was read, and held by the update before, so that they cannot change until this unit ends.
     async fn commit(&self, tx: &mut Tx) -> Result<Option<Recorded>, StoreError> {
         let Grant { user: id, session, created_at: now, last_caller: caller, .. } = &self.grant;
-        if !tx.record_sign_in(id, self.credential_version, *now).await? {
+        if !tx.record_sign_in(id, &self.email, self.credential_version, *now).await? {
             return Ok(None);
         }
         if let Some(Rehashed { old, new }) = &self.rehashed {

@@ -106,6 +106,19 @@ impl StoreError {
             Self::Busy(_) | Self::Unavailable(_) | Self::Conflict(_) | Self::Overtaken | Self::Stopping
         )
     }
+
+    /// The error of a statement that has looked whether a name is taken: when PostgreSQL refuses it all the same, another
+    /// transaction took the name in between, and the unit is run again.
+    pub(super) fn or_taken_meanwhile(self) -> Self {
+        match self {
+            Self::Internal(Cause(error))
+                if error.as_database_error().is_some_and(|error| error.is_unique_violation()) =>
+            {
+                Self::Conflict(Cause(error))
+            }
+            error => error,
+        }
+    }
 }
 
 /// What the driver said, for the log. Without PostgreSQL's `detail`, which quotes rows.

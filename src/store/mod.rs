@@ -16,6 +16,7 @@ mod migrations;
 mod passwords;
 mod postgres;
 mod private_file;
+mod sessions;
 mod signing_keys;
 mod sqlite;
 mod status;
@@ -30,6 +31,7 @@ pub use error::{Cause, StoreError};
 pub use grants::HeldGrant;
 pub use migrations::Migrated;
 pub use passwords::SignInCandidate;
+pub use sessions::Session;
 pub use signing_keys::{KeyStatus, SigningKeyRow};
 pub use tx::Tx;
 

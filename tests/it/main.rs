@@ -16,6 +16,7 @@ mod headers;
 mod helpers;
 mod load;
 mod opacity;
+mod own_account;
 mod passwords;
 mod property;
 mod proxies;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, StatusCode};
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 use rsa::traits::PrivateKeyParts as _;
@@ -90,6 +90,25 @@ impl Scenario {
                     client.get(format!("{}{path}", server.url)).basic_auth(EMAIL, Some(WRONG)).send().await;
             }
         }
+        let change = async |method: Method, path: &str, body: Value| {
+            let request =
+                client.request(method, format!("{}/api/v1/me{path}", server.url)).bearer_auth(&token);
+            request.json(&body).send().await.unwrap().status()
+        };
+        let changes = json!({ "name": format!("{NAME}-again"), "email": "canary-other@example.com" });
+        assert_eq!(change(Method::PATCH, "", changes).await, StatusCode::OK);
+        let back = json!({ "email": EMAIL, "name": NAME, "current_password": PASSWORD });
+        assert_eq!(change(Method::PATCH, "", back).await, StatusCode::OK);
+        for (current, new, status) in [
+            (WRONG, PASSWORD, StatusCode::FORBIDDEN),
+            (PASSWORD, SHORT, StatusCode::BAD_REQUEST),
+            (PASSWORD, PASSWORD, StatusCode::NO_CONTENT),
+        ] {
+            let passwords = json!({ "current_password": current, "new_password": new });
+            assert_eq!(change(Method::PUT, "/password", passwords).await, status);
+        }
+        let wrong = json!({ "current_password": WRONG });
+        assert_eq!(change(Method::DELETE, "", wrong).await, StatusCode::FORBIDDEN);
         let mut set = command(folder.path());
         set.args(["user", "set-password", EMAIL, "--password-stdin"]).env("SIGNET_LOG", "trace");
         let set = run(set, &format!("{OPERATOR}\n"));

@@ -4,6 +4,7 @@ mod caller;
 mod client_address;
 mod fields;
 mod json;
+mod owner;
 
 pub use client_address::ClientAddress;
 pub use fields::{FieldFault, Fields};
