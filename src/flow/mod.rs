@@ -11,4 +11,6 @@ pub mod registration;
 pub mod self_check;
 pub mod sign_in;
 pub mod signing_keys;
+pub mod status;
+pub mod sweep;
 pub mod throttle;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use signet::app::App;
 use signet::background::Background;
 use signet::config::{Config, ConfigSource, Database, HashCost, Throttle};
-use signet::flow::signing_keys;
+use signet::flow::{signing_keys, status};
 use signet::server::Bound;
 use signet_guard::{Clock, Timestamp};
 use tempfile::TempDir;
@@ -81,6 +81,7 @@ impl TestApp {
             signing_keys::import(&app, key_pem()).await.unwrap();
         }
         signing_keys::load_or_create(&app).await.unwrap();
+        status::load(&app).await.unwrap();
         let background = Background::start(&app);
         let bound = Bound::bind(app.clone()).unwrap();
         let url = format!("http://{}", bound.address());
