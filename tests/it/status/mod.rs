@@ -27,6 +27,7 @@ mod polls;
 mod replicas;
 mod sweep;
 mod two_sweeps;
+mod without_the_sweep;
 
 /// How long something that must happen by itself may take.
 const PATIENCE: Duration = Duration::from_secs(20);
