@@ -149,8 +149,7 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
     let started = Instant::now();
     while !is_so().await {
         assert!(started.elapsed() < PATIENCE, "{what}");
-        // poll: for what another task does.
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await; // poll:
     }
     started.elapsed()
 }
