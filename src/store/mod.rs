@@ -11,6 +11,7 @@ use crate::config::{Database, DatabaseUrl};
 
 mod audit;
 mod audit_seals;
+mod dead_grants;
 mod error;
 mod grants;
 mod group_commit;
@@ -30,12 +31,14 @@ mod write_queue;
 
 pub use audit::{AuditFilter, AuditRow, StoredAudit};
 pub use audit_seals::{AuditHead, AuditSeal};
+pub use dead_grants::{GRANTS_AT_ONCE, Stretch};
 pub use error::{Cause, StoreError};
 pub use grants::HeldGrant;
 pub use migrations::Migrated;
 pub use passwords::SignInCandidate;
 pub use sessions::Session;
 pub use signing_keys::{KeyStatus, SigningKeyRow};
+pub use status::{StatusListRow, StatusState};
 pub use tx::Tx;
 
 use sqlite::SqliteDb;
