@@ -168,7 +168,7 @@ impl Problem {
     pub fn no_such_session() -> Self {
         Self::new(
             NOT_FOUND,
-            "The account has no such session, or it has ended. GET /api/v1/me/sessions lists them.",
+            "The account does not have this session, or it has ended. GET /api/v1/me/sessions lists them.",
         )
     }
 
