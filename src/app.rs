@@ -5,6 +5,7 @@ use signet_guard::{Clock, KeySource, Verifier};
 use crate::config::Config;
 use crate::jose::Keyring;
 use crate::password::{Hasher, HasherError, Policy};
+use crate::replica::Replica;
 use crate::store::{Db, StoreError};
 
 /// Everything a flow may need. Built once, shared by all requests.
@@ -24,6 +25,8 @@ pub struct App {
     pub keyring: Keyring,
     /// The guard of our own routes: the same code that every other API uses.
     pub verifier: Verifier,
+    /// What this process knows about itself.
+    pub replica: Replica,
 }
 
 /// Why the parts did not come together.
@@ -60,6 +63,7 @@ impl App {
         )
         .clock(clock.clone())
         .build()?;
-        Ok(Self { config, clock, db, hasher, password_policy, keyring, verifier })
+        let replica = Replica::new();
+        Ok(Self { config, clock, db, hasher, password_policy, keyring, verifier, replica })
     }
 }

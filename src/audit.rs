@@ -71,6 +71,14 @@ pub enum Event<'a> {
     KeyCreated(&'a str),
     /// `key.imported`: the operator brought a signing key.
     KeyImported(&'a str),
+    /// `root_key.added`: the operator added a root key to the file.
+    RootKeyAdded(&'a str),
+    /// `root_key.activated`: new secrets are made under another root key.
+    RootKeyActivated(&'a str),
+    /// `restore.detected`: an older backup was put in the place of the database; every session was ended.
+    RestoreDetected,
+    /// `database.adopted`: the operator gave the keys folder to another database.
+    DatabaseAdopted,
 }
 
 /// Why a sign-in was refused.
@@ -250,6 +258,10 @@ impl<'a> Event<'a> {
             },
             Self::KeyCreated(kid) => key("key.created", kid),
             Self::KeyImported(kid) => key("key.imported", kid),
+            Self::RootKeyAdded(id) => key("root_key.added", id),
+            Self::RootKeyActivated(id) => key("root_key.activated", id),
+            Self::RestoreDetected => Parts { is_fault: true, ..of("restore.detected") },
+            Self::DatabaseAdopted => of("database.adopted"),
         }
     }
 }

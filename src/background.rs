@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::flow;
 
 type Run = for<'a> fn(&'a App) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -26,7 +27,19 @@ pub struct Task {
 }
 
 /// Every task there is. Each runs on every replica at once, and bears it.
-pub const TASKS: &[Task] = &[];
+pub const TASKS: &[Task] = &[
+    Task {
+        name: "root keys",
+        every: Duration::from_secs(1),
+        run: |app| Box::pin(flow::root_keys::run_once(app)),
+    },
+    Task { name: "epoch", every: flow::restore::EPOCH, run: |app| Box::pin(flow::restore::run_once(app)) },
+    Task {
+        name: "clock",
+        every: flow::clock_check::EVERY,
+        run: |app| Box::pin(flow::clock_check::compare(app)),
+    },
+];
 
 /// The tasks at work. Dropping it ends them at their next wait.
 pub struct Background {

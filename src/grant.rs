@@ -114,6 +114,11 @@ impl Serial {
         self.0
     }
 
+    /// The first one of a list.
+    pub const fn first_of(list: i64) -> Self {
+        Self(list.saturating_mul(PER_LIST))
+    }
+
     /// The list it is in.
     pub const fn list(self) -> i64 {
         self.0.div_euclid(PER_LIST)

@@ -12,6 +12,7 @@
 pub mod account;
 pub mod caller;
 pub mod cpu_pool;
+pub mod durable_file;
 
 pub mod config;
 
@@ -23,6 +24,7 @@ pub mod password;
 pub mod store;
 
 pub mod audit;
+pub mod replica;
 pub mod telemetry;
 
 pub mod app;

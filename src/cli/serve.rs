@@ -8,8 +8,8 @@ use super::{Failure, say};
 use crate::app::App;
 use crate::background::Background;
 use crate::config::{Config, Registration};
-use crate::flow::self_check;
 use crate::flow::signing_keys::{self, Loaded};
+use crate::flow::{restore, root_keys, self_check};
 use crate::server::{self, Bound};
 
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
@@ -18,6 +18,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     }
     server::raise_file_limit();
     let app = Arc::new(super::build(config).await?);
+    restore::at_start(&app).await.map_err(Failure::of)?;
     let loaded = signing_keys::load_or_create(&app).await.map_err(Failure::of)?;
     let server = Bound::bind(app.clone()).map_err(Failure::of)?;
     if loaded == Loaded::Created {
@@ -28,10 +29,13 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     let stop = stop_signal()?;
     greet(&app, &server)?;
     let background = Background::start(&app);
-    let db = app.db.clone();
+    let (db, replica) = (app.db.clone(), app.replica.id().to_owned());
     drop(app);
     server.run(stop).map_err(Failure::of)?.await.map_err(Failure::of)?;
     background.stop().await;
+    if let Err(error) = root_keys::leave(&db, &replica).await {
+        tracing::debug!(error = %error, "replica.not_forgotten");
+    }
     db.close().await;
     tracing::info!("stopped");
     Ok(())

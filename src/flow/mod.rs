@@ -5,9 +5,12 @@
 
 pub mod access_token;
 pub mod accounts;
+pub mod clock_check;
 pub mod device;
 pub mod readiness;
 pub mod registration;
+pub mod restore;
+pub mod root_keys;
 pub mod self_check;
 pub mod sign_in;
 pub mod signing_keys;

@@ -16,9 +16,15 @@ pub enum NotReady {
     /// There is no active signing key.
     #[error("there is no active signing key")]
     SigningKey,
+    /// The root key that the other replicas make new secrets under is not here.
+    #[error("the active root key is not here")]
+    RootKey,
+    /// The clocks of this process and the database are too far apart.
+    #[error("the clock differs from the database's")]
+    Clock,
 }
 
-/// Asks the database, and looks for an active signing key.
+/// Asks the database, and looks for the keys and at the last comparison of the clocks.
 ///
 /// # Errors
 /// The first thing that is missing.
@@ -36,6 +42,12 @@ pub async fn check(app: &App) -> Result<(), NotReady> {
     }
     if app.keyring.active_kid().is_none() {
         return Err(NotReady::SigningKey);
+    }
+    if !app.replica.has_active_root_key() {
+        return Err(NotReady::RootKey);
+    }
+    if !app.replica.is_clock_right() {
+        return Err(NotReady::Clock);
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ pub use keyring::Keyring;
 pub use mac::{Mac, MacKeys, TAG_BYTES};
 pub use private_key::{GenerateError, ImportError, PrivateKey};
 pub use published::{PublishError, PublishedKeys};
-pub use root_key::{InvalidRootKeyId, RootKey, RootKeyError, RootKeyId, RootKeys};
+pub use root_key::{AddedRootKey, InvalidRootKeyId, RootKey, RootKeyError, RootKeyId, RootKeys};
 pub use seal::{SealContext, SealError};
 pub use signing_key::{SignError, SigningKey, SigningKeyError};
 

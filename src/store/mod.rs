@@ -9,12 +9,15 @@ use tokio::runtime::Handle;
 use crate::config::{Database, DatabaseUrl};
 
 mod audit;
+mod clock;
+mod epoch;
 mod error;
 mod grants;
 mod migrations;
 mod passwords;
 mod postgres;
 mod private_file;
+mod replicas;
 mod signing_keys;
 mod sqlite;
 mod status;
@@ -24,9 +27,11 @@ mod unit;
 mod users;
 
 pub use audit::AuditRow;
+pub use epoch::Position;
 pub use error::{Cause, StoreError};
 pub use migrations::Migrated;
 pub use passwords::SignInCandidate;
+pub use replicas::{ReplicaRow, RootKeyUse};
 pub use signing_keys::{KeyStatus, SigningKeyRow};
 pub use tx::Tx;
 

@@ -20,6 +20,8 @@ mod property;
 mod proxies;
 mod published;
 mod replicas;
+mod restore;
+mod roots;
 mod secrets;
 mod smuggling;
 mod start;

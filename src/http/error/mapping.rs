@@ -92,7 +92,8 @@ impl From<RegistrationError> for Problem {
 }
 
 impl From<NotReady> for Problem {
-    fn from(_: NotReady) -> Self {
+    fn from(reason: NotReady) -> Self {
+        tracing::warn!(reason = %reason, "not ready");
         Self::unavailable(SOON)
     }
 }
