@@ -7,6 +7,7 @@ pub mod access_token;
 pub mod accounts;
 pub mod clock_check;
 pub mod device;
+pub mod grants;
 pub mod readiness;
 pub mod registration;
 pub mod restore;

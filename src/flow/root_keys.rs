@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::audit::{self, Actor, Event};
 use crate::caller::Caller;
 use crate::config::RootKeySource;
-use crate::jose::{MacKeys, RootKeyError, RootKeys, SealError};
+use crate::jose::{MacKeys, RefreshKeys, RootKeyError, RootKeys, SealError};
 use crate::store::{AuditRow, KeyStatus, ReplicaRow, RootKeyUse, SigningKeyRow, StoreError};
 
 /// A replica that was not seen for so long has ended.
@@ -134,6 +134,7 @@ pub(super) fn activate_here(
 /// Derives what is made and recognised under these keys, and puts it to use.
 pub(super) fn install(app: &App, roots: &RootKeys) -> Result<(), RootKeyError> {
     app.keyring.install_device_keys(MacKeys::derive(roots, DEVICE_KEYS)?);
+    app.keyring.install_refresh_keys(RefreshKeys::derive(roots)?);
     app.replica.set_root_key_ids(roots.ids());
     app.replica.set_has_active_root_key(true);
     Ok(())
