@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a138_a_clock_is_judged_by_its_distance_from_the_answer() {
-        let at = |seconds| Timestamp::from_seconds(1_000_000 + seconds);
+        let at = |seconds: i64| Timestamp::from_seconds(1_000_000 + seconds);
         let cases = [
             (0, 0, 0, Judgement::Right),
             (0, 0, 2, Judgement::Right),

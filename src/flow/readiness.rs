@@ -27,18 +27,23 @@ pub enum NotReady {
 /// Asks the database, and looks for the keys and at the last comparison of the clocks.
 ///
 /// # Errors
-/// The first thing that is missing.
+/// The first thing that is missing. The log has it too.
 pub async fn check(app: &App) -> Result<(), NotReady> {
+    let outcome = first_missing(app).await;
+    if let Err(reason) = outcome {
+        tracing::warn!(reason = %reason, "not ready");
+    }
+    outcome
+}
+
+async fn first_missing(app: &App) -> Result<(), NotReady> {
     match tokio::time::timeout(PATIENCE, app.db.ping()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             tracing::warn!(error = %error, "database is not ready");
             return Err(NotReady::Database);
         }
-        Err(_elapsed) => {
-            tracing::warn!("database did not answer in time");
-            return Err(NotReady::Database);
-        }
+        Err(_elapsed) => return Err(NotReady::Database),
     }
     if app.keyring.active_kid().is_none() {
         return Err(NotReady::SigningKey);

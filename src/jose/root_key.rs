@@ -183,8 +183,15 @@ impl RootKeys {
     pub fn load(source: &RootKeySource) -> Result<Option<Self>, RootKeyError> {
         match source {
             RootKeySource::Value(value) => {
-                let line = value.expose().replacen(':', " ", 1);
-                Self::parse(&Zeroizing::new(line), "SIGNET_ROOT_KEY").map(Some)
+                // Several keys with commas in between; neither sign is one of base64url.
+                let signs = |sign| match sign {
+                    ':' => ' ',
+                    ',' => '\n',
+                    other => other,
+                };
+                let mut lines = Zeroizing::new(String::with_capacity(value.expose().len()));
+                lines.extend(value.expose().chars().map(signs));
+                Self::parse(&lines, "SIGNET_ROOT_KEY").map(Some)
             }
             RootKeySource::File(path) => match file::read(path)? {
                 Some(text) => Self::parse(&text, &path.display().to_string()).map(Some),

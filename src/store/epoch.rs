@@ -25,7 +25,7 @@ const REVOKE_ALL: &str = "UPDATE grants SET revoked_at = $1, revoked_for = $2, \
 const ADD_STATUS_GAP: &str = "INSERT INTO status_gaps (first, last, until) VALUES ($1, $2, $3) \
      ON CONFLICT (first) DO UPDATE SET last = excluded.last, until = excluded.until";
 const STATUS_GAPS: &str = "SELECT first, last FROM status_gaps WHERE until > $1 ORDER BY first";
-const SWEEP_STATUS_GAPS: &str = "DELETE FROM status_gaps WHERE until <= $1";
+const SWEEP_STATUS_GAPS: &str = "DELETE FROM status_gaps WHERE until <= $1 RETURNING first, last";
 
 /// How far a database has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,11 +196,17 @@ impl Tx {
         Ok(rows.into_iter().map(|(first, last)| (serial(first), serial(last))).collect())
     }
 
-    /// Forgets the serials none of whose access tokens can be alive.
+    /// Forgets the serials none of whose access tokens can be alive. The last thing a unit does.
     ///
     /// # Errors
     /// As every statement.
     pub async fn sweep_status_gaps(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        execute!(self, sqlx::query(SWEEP_STATUS_GAPS).bind(now.as_seconds())).map(drop)
+        self.must_be_write()?;
+        let swept: Vec<(i64, i64)> =
+            fetch_all!(self, sqlx::query_as(SWEEP_STATUS_GAPS).bind(now.as_seconds()))?;
+        let lists =
+            |(first, last): (i64, i64)| Serial::from_number(first).list()..=Serial::from_number(last).list();
+        let changed: Vec<Serial> = swept.into_iter().flat_map(lists).map(Serial::first_of).collect();
+        self.status_lists_changed(&changed).await
     }
 }

@@ -92,8 +92,7 @@ impl From<RegistrationError> for Problem {
 }
 
 impl From<NotReady> for Problem {
-    fn from(reason: NotReady) -> Self {
-        tracing::warn!(reason = %reason, "not ready");
+    fn from(_: NotReady) -> Self {
         Self::unavailable(SOON)
     }
 }

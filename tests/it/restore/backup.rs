@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use reqwest::StatusCode;
+use serde_json::json;
 use signet::config::{DatabaseUrl, Keys};
 use signet::flow::restore::{self, EPOCH};
 use signet::store::Position;
@@ -80,9 +82,15 @@ async fn a130_after_an_older_backup_no_session_lives_and_no_retired_key_comes_ba
     stop(app, outside).await;
     let app = spawn(&database, &keys).await;
     app.clock.set(now);
+    let version = position(&app).await.status_version;
     lives(&app, &new).await;
     let mut outside = connect(&database).await;
     assert_eq!(outside.number("SELECT count(*) FROM audit WHERE event = 'restore.detected'").await, 1);
+    // Nothing of what was lost can be alive: its bits are cleared, and whoever follows the lists is told.
+    app.clock.advance(std::time::Duration::from_secs(3600));
+    restore::run_once(&app.app).await;
+    assert_eq!(outside.number("SELECT count(*) FROM status_gaps").await, 0);
+    assert!(position(&app).await.status_version > version);
 }
 
 async fn stop(app: TestApp, outside: Outside) {
@@ -103,11 +111,17 @@ fn put(backup: &Path, file: &Path) {
 async fn ended(
     app: &TestApp,
     outside: &mut Outside,
-    _sessions: &[&serde_json::Value],
+    sessions: &[&serde_json::Value],
     (at_backup, before, after): (&Position, &Position, &Position),
 ) {
     let live = "SELECT count(*) FROM grants WHERE revoked_at IS NULL OR revoked_for <> 'restored'";
     assert_eq!(outside.number(live).await, 0);
+    for session in sessions {
+        let token = json!({ "refresh_token": session["refresh_token"] });
+        let refused = app.post("/api/v1/refresh", &token).await;
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+        assert!(refused.text().await.unwrap().contains("invalid-grant"));
+    }
     let now = app.clock.now();
     let gaps = |now: Timestamp| app.app.db.read(now, |tx, now| Box::pin(tx.status_gaps(*now)));
     let [(first, last)] = gaps(now).await.unwrap()[..] else { panic!("one gap") };
@@ -116,11 +130,12 @@ async fn ended(
     assert!(last > before.serial);
     let dead = app.app.config.tokens.access_token_life + std::time::Duration::from_secs(120);
     assert!(gaps(now.plus(dead)).await.unwrap().is_empty());
+    assert_eq!(outside.number("SELECT count(*) FROM status_gaps").await, 1);
 }
 
 async fn lives(app: &TestApp, session: &serde_json::Value) {
     let token = session["access_token"].as_str().unwrap();
-    assert_eq!(app.get_with_token("/api/v1/me", token).await.status(), reqwest::StatusCode::OK);
+    assert_eq!(app.get_with_token("/api/v1/me", token).await.status(), StatusCode::OK);
 }
 
 on_both_engines! {

@@ -111,6 +111,23 @@ fn a_root_key_from_the_environment_is_added_to_by_hand() {
 }
 
 #[test]
+fn where_nothing_can_be_written_beside_the_file_it_says_how_to_add_a_key_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(Process::start(folder.path()).unwrap().stop(), Some(0));
+    // A name with which a temporary one is too long. Read-only folders do not stop `root`, as whom tests may run.
+    let file = folder.path().join("k".repeat(245));
+    fs::copy(folder.path().join("keys/root.key"), &file).unwrap();
+    let mut add = command(folder.path());
+    add.env("SIGNET_ROOT_KEY_FILE", &file).args(["keys", "root", "add"]);
+    let refused = run(add, "");
+    let text = printed(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{text}");
+    assert!(text.contains("cannot be changed from here") && text.contains("by hand"), "{text}");
+    assert_eq!(fs::read(&file).unwrap(), fs::read(folder.path().join("keys/root.key")).unwrap());
+    assert_eq!(list(folder.path()).len(), 1);
+}
+
+#[test]
 fn a_link_to_the_root_key_file_stays_one() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(Process::start(folder.path()).unwrap().stop(), Some(0));

@@ -1,6 +1,7 @@
 //! What was made before a root key changed stays valid, on every replica.
 
 use std::path::Path;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use serde_json::json;
@@ -31,7 +32,7 @@ on_both_engines! {
         assert_eq!((done.id.as_str(), done.resealed), (id.as_str(), 1));
         root_keys::run_once(&app.app).await;
         assert_eq!(*app.app.replica.root_key_ids(), [id.clone(), root_keys::list(&app.app).await.unwrap().keys[0].id.clone()]);
-        holds(&app, &before).await;
+        let before = holds(&app, &before).await;
         let after = json_of(app.login("ann@example.com", PASSWORD).await).await;
         assert_ne!(made_under(&before["device"]), made_under(&after["device"]), "new secrets are made under the new key");
 
@@ -42,6 +43,8 @@ on_both_engines! {
         assert_eq!(app.app.replica.root_key_ids()[0], id);
         holds(&app, &before).await;
         holds(&app, &after).await;
+        let list = root_keys::list(&app.app).await.unwrap();
+        assert!(list.keys.iter().all(|key| key.grants > 0), "each grant keeps the key of its birth: {list:?}");
     }
 
     async fn a_root_key_is_not_used_before_every_replica_has_it(database) {
@@ -69,7 +72,7 @@ on_both_engines! {
         // Back again; a replica that was not seen for a minute does not count.
         report(&app, ReplicaRow { root_key_ids: Vec::new(), ..other(Vec::new()) }).await;
         assert!(root_keys::activate(&app.app, 1).await.is_err());
-        app.clock.advance(root_keys::REPLICA_LIFE + std::time::Duration::from_secs(1));
+        app.clock.advance(root_keys::REPLICA_LIFE + Duration::from_secs(1));
         root_keys::activate(&app.app, 1).await.unwrap();
         assert!(root_keys::list(&app.app).await.unwrap().keys[0].is_active);
         let audited = "SELECT count(*) FROM audit WHERE event IN ('root_key.added', 'root_key.activated')";
@@ -113,13 +116,23 @@ fn made_under(device: &serde_json::Value) -> [u8; 4] {
     bytes[1..5].try_into().unwrap()
 }
 
-/// The access token, the refresh token and the device proof of an earlier sign-in.
-async fn holds(app: &TestApp, answer: &serde_json::Value) {
+/// The access token, the refresh token and the device proof of an earlier sign-in. Answers it with the newest refresh
+/// token.
+async fn holds(app: &TestApp, answer: &serde_json::Value) -> serde_json::Value {
     let token = answer["access_token"].as_str().unwrap();
     assert_eq!(app.get_with_token("/api/v1/me", token).await.status(), StatusCode::OK);
     let login = json!({ "email": "ann@example.com", "password": PASSWORD, "device": answer["device"] });
     let again = json_of(app.post("/api/v1/login", &login).await).await;
     assert_eq!(device_id(&again["device"]), device_id(&answer["device"]), "it is still the same device");
+    app.clock.advance(app.app.config.tokens.refresh_grace + Duration::from_secs(1));
+    let token = json!({ "refresh_token": answer["refresh_token"] });
+    let refreshed = app.post("/api/v1/refresh", &token).await;
+    assert_eq!(refreshed.status(), StatusCode::OK);
+    let refreshed = json_of(refreshed).await;
+    assert_ne!(refreshed["refresh_token"], answer["refresh_token"], "it was rotated");
+    let mut newest = answer.clone();
+    newest["refresh_token"] = refreshed["refresh_token"].clone();
+    newest
 }
 
 fn device_id(device: &serde_json::Value) -> Vec<u8> {
