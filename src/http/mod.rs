@@ -19,15 +19,21 @@ pub mod middleware;
 pub mod redirect;
 
 mod conditional;
+mod cookie;
 mod cors;
+mod csrf;
 mod device_cookie;
 mod docs;
 mod health;
+mod logout;
 mod me;
 pub mod openapi;
 mod parts;
+mod refresh;
+mod refresh_cookie;
 mod registration;
 mod sign_in;
+mod token_response;
 mod user_document;
 mod well_known;
 
@@ -40,6 +46,8 @@ pub enum Cors {
     Anyone,
     /// The origins in `server.allowed_origins`, without credentials.
     Allowed,
+    /// The origins in `server.allowed_origins`, with the cookie of the refresh token.
+    AllowedWithCookie,
 }
 
 /// How long an answer may be kept.
@@ -97,7 +105,9 @@ pub const ROUTES: &[RouteEntry] = &[
     well_known("/.well-known/oauth-authorization-server", || web::to(well_known::metadata)),
 
     post("/api/v1/register", Cors::Allowed, || web::to(registration::register)),
-    post("/api/v1/login",    Cors::Allowed, || web::to(sign_in::login)),
+    post("/api/v1/login",    Cors::AllowedWithCookie, || web::to(sign_in::login)),
+    post("/api/v1/refresh",  Cors::AllowedWithCookie, || web::to(refresh::refresh)),
+    post("/api/v1/logout",   Cors::AllowedWithCookie, || web::to(logout::logout)),
     get("/api/v1/me", Caching::Never, Cors::Allowed, || web::to(me::show)),
 
     get("/health/live",  Caching::Never, Cors::Never, || web::to(health::live)),

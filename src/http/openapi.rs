@@ -7,7 +7,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, Ref, ServerBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{docs, health, me, registration, sign_in, well_known};
+use super::{docs, health, logout, me, refresh, registration, sign_in, well_known};
 use crate::http::error::{self, Problem};
 use crate::http::extract::FieldFault;
 
@@ -20,7 +20,7 @@ use crate::http::extract::FieldFault;
     ),
     paths(
         well_known::jwks, well_known::metadata,
-        registration::register, sign_in::login, me::show,
+        registration::register, sign_in::login, refresh::refresh, logout::logout, me::show,
         health::live, health::ready,
         docs::openapi, docs::index,
     ),

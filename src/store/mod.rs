@@ -29,6 +29,7 @@ mod users;
 pub use audit::AuditRow;
 pub use epoch::Position;
 pub use error::{Cause, StoreError};
+pub use grants::HeldGrant;
 pub use migrations::Migrated;
 pub use passwords::SignInCandidate;
 pub use replicas::{ReplicaRow, RootKeyUse};

@@ -19,6 +19,7 @@ mod passwords;
 mod property;
 mod proxies;
 mod published;
+mod refresh;
 mod replicas;
 mod restore;
 mod roots;

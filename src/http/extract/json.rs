@@ -27,17 +27,55 @@ impl FromRequest for JsonBody {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let acceptable = declared_json(request);
-        let app = request.app_data::<Data<App>>().cloned();
-        let payload = payload.take();
+        let body = body(request, payload);
         Box::pin(async move {
             acceptable?;
-            let app = app.ok_or_else(Problem::internal)?;
-            let (limit, deadline) = (app.config.server.max_body, app.config.server.body_timeout);
-            let body = tokio::time::timeout(deadline, read(payload, limit))
-                .await
-                .map_err(|_elapsed| Problem::body_too_slow())??;
-            Fields::parse(&body).map(JsonBody)
+            Fields::parse(&*body.await?).map(JsonBody)
         })
+    }
+}
+
+/// The members of the request's JSON object, or none when there is no body at all.
+///
+/// A body that is there must be declared, as for [`JsonBody`]; and what is declared must be JSON, also when there is nothing
+/// of it, because a form, which another site's page can send, always declares itself.
+pub struct OptionalJsonBody(pub Fields);
+
+impl FromRequest for OptionalJsonBody {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_declared = request.headers().contains_key(CONTENT_TYPE);
+        let acceptable = declared_json(request);
+        let body = body(request, payload);
+        Box::pin(async move {
+            if is_declared {
+                acceptable.clone()?;
+            }
+            let body = body.await?;
+            if body.is_empty() {
+                return Ok(Self(Fields::none()));
+            }
+            acceptable?;
+            Fields::parse(&body).map(Self)
+        })
+    }
+}
+
+/// The body within its limits of size and time.
+fn body(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Zeroizing<Vec<u8>>, Problem>> + use<> {
+    let app = request.app_data::<Data<App>>().cloned();
+    let payload = payload.take();
+    async move {
+        let app = app.ok_or_else(Problem::internal)?;
+        let (limit, deadline) = (app.config.server.max_body, app.config.server.body_timeout);
+        tokio::time::timeout(deadline, read(payload, limit))
+            .await
+            .map_err(|_elapsed| Problem::body_too_slow())?
     }
 }
 

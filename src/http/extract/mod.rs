@@ -7,4 +7,4 @@ mod json;
 
 pub use client_address::ClientAddress;
 pub use fields::{FieldFault, Fields};
-pub use json::JsonBody;
+pub use json::{JsonBody, OptionalJsonBody};
