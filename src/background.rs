@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::App;
-use crate::flow;
+use crate::flow::{clock_check, restore, root_keys, status, sweep};
 
 type Run = for<'a> fn(&'a App) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -28,17 +28,12 @@ pub struct Task {
 
 /// Every task there is. Each runs on every replica at once, and bears it.
 pub const TASKS: &[Task] = &[
-    Task {
-        name: "root keys",
-        every: Duration::from_secs(1),
-        run: |app| Box::pin(flow::root_keys::run_once(app)),
-    },
-    Task { name: "epoch", every: flow::restore::EPOCH, run: |app| Box::pin(flow::restore::run_once(app)) },
-    Task {
-        name: "clock",
-        every: flow::clock_check::EVERY,
-        run: |app| Box::pin(flow::clock_check::compare(app)),
-    },
+    Task { name: "root keys", every: Duration::from_secs(1), run: |app| Box::pin(root_keys::run_once(app)) },
+    Task { name: "epoch", every: restore::EPOCH, run: |app| Box::pin(restore::run_once(app)) },
+    Task { name: "clock", every: clock_check::EVERY, run: |app| Box::pin(clock_check::compare(app)) },
+    // One look at one row, so that a revocation on one replica is seen by all within a moment.
+    Task { name: "status", every: Duration::from_millis(200), run: |app| Box::pin(status::run_once(app)) },
+    Task { name: "sweep", every: Duration::from_secs(10), run: |app| Box::pin(sweep::run_once(app)) },
 ];
 
 /// The tasks at work. Dropping it ends them at their next wait.

@@ -114,6 +114,9 @@ impl fmt::Debug for Seed {
 pub struct Serial(i64);
 
 impl Serial {
+    /// The last index of a list.
+    pub const LAST_INDEX: u64 = PER_LIST.unsigned_abs() - 1;
+
     /// The number the database gave.
     pub const fn from_number(number: i64) -> Self {
         Self(number)

@@ -25,6 +25,7 @@ pub mod store;
 
 pub mod audit;
 pub mod replica;
+pub mod status_board;
 pub mod telemetry;
 
 pub mod app;

@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::background::Background;
 use crate::config::{Config, Registration};
 use crate::flow::signing_keys::{self, Loaded};
-use crate::flow::{restore, root_keys, self_check};
+use crate::flow::{restore, root_keys, self_check, status};
 use crate::server::{self, Bound};
 
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
@@ -20,6 +20,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     let app = Arc::new(super::build(config).await?);
     restore::at_start(&app).await.map_err(Failure::of)?;
     let loaded = signing_keys::load_or_create(&app).await.map_err(Failure::of)?;
+    status::load(&app).await.map_err(Failure::of)?;
     let server = Bound::bind(app.clone()).map_err(Failure::of)?;
     if loaded == Loaded::Created {
         self_check::run(&app).await.map_err(Failure::of)?;

@@ -17,4 +17,6 @@ pub mod root_keys;
 pub mod self_check;
 pub mod sign_in;
 pub mod signing_keys;
+pub mod status;
+pub mod sweep;
 pub mod throttle;

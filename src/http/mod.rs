@@ -29,10 +29,12 @@ mod logout;
 mod me;
 pub mod openapi;
 mod parts;
+mod prefer;
 mod refresh;
 mod refresh_cookie;
 mod registration;
 mod sign_in;
+mod status;
 mod token_response;
 mod user_document;
 mod well_known;
@@ -103,6 +105,9 @@ const fn post(path: &'static str, cors: Cors, handler: fn() -> Route) -> RouteEn
 pub const ROUTES: &[RouteEntry] = &[
     get("/.well-known/jwks.json", Caching::Public, Cors::Anyone, || web::to(well_known::jwks)),
     well_known("/.well-known/oauth-authorization-server", || web::to(well_known::metadata)),
+
+    get("/status",        Caching::Never,      Cors::Anyone, || web::to(status::changes)),
+    get("/status/{list}", Caching::Revalidate, Cors::Anyone, || web::to(status::list)),
 
     post("/api/v1/register", Cors::Allowed, || web::to(registration::register)),
     post("/api/v1/login",    Cors::AllowedWithCookie, || web::to(sign_in::login)),

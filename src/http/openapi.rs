@@ -7,7 +7,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, Ref, ServerBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{docs, health, logout, me, refresh, registration, sign_in, well_known};
+use super::{docs, health, logout, me, refresh, registration, sign_in, status, well_known};
 use crate::http::error::{self, Problem};
 use crate::http::extract::FieldFault;
 
@@ -19,7 +19,7 @@ use crate::http::extract::FieldFault;
         license(name = "MIT OR Apache-2.0"),
     ),
     paths(
-        well_known::jwks, well_known::metadata,
+        well_known::jwks, well_known::metadata, status::changes, status::list,
         registration::register, sign_in::login, refresh::refresh, logout::logout, me::show,
         health::live, health::ready,
         docs::openapi, docs::index,

@@ -18,13 +18,13 @@ const SET_STATUS_VERSION: &str = "UPDATE status_version SET version = $1";
 const RETIRED_KEYS: &str = "SELECT kid FROM signing_keys WHERE status = 'retired' ORDER BY kid";
 const RETIRE_KEY: &str =
     "UPDATE signing_keys SET status = 'retired', sealed = $2 WHERE kid = $1 AND status <> 'retired'";
-const FIRST_LIVE_SERIAL: &str = "SELECT min(serial) FROM grants WHERE revoked_at IS NULL";
 // The row may be older than the grant's last access token: its bit is needed for as long as one can live.
 const REVOKE_ALL: &str = "UPDATE grants SET revoked_at = $1, revoked_for = $2, \
      bit_until = CASE WHEN bit_until < $3 THEN $3 ELSE bit_until END WHERE revoked_at IS NULL";
 const ADD_STATUS_GAP: &str = "INSERT INTO status_gaps (first, last, until) VALUES ($1, $2, $3) \
      ON CONFLICT (first) DO UPDATE SET last = excluded.last, until = excluded.until";
-const STATUS_GAPS: &str = "SELECT first, last FROM status_gaps WHERE until > $1 ORDER BY first";
+// Whether or not their time has come: the bits of a list change with its version alone, which sweeping raises.
+const STATUS_GAPS: &str = "SELECT first, last FROM status_gaps ORDER BY first";
 const SWEEP_STATUS_GAPS: &str = "DELETE FROM status_gaps WHERE until <= $1 RETURNING first, last";
 
 /// How far a database has come.
@@ -145,8 +145,8 @@ impl Tx {
         Ok(retired > 0)
     }
 
-    /// Revokes every grant there is; their status bits stay set until `bit_until` at least. The lists from the first grant
-    /// to `last` count as changed at the next version after `version`.
+    /// Revokes every grant there is; their status bits stay set until `bit_until` at least. All lists up to
+    /// that of `last` count as changed at the next version after `version`.
     ///
     /// # Errors
     /// As every statement.
@@ -157,14 +157,12 @@ impl Tx {
         bit_until: Timestamp,
         (last, version): (Serial, i64),
     ) -> Result<u64, StoreError> {
-        let first: Option<(Option<i64>,)> = fetch_optional!(self, sqlx::query_as(FIRST_LIVE_SERIAL))?;
         let revoked = execute!(
             self,
             sqlx::query(REVOKE_ALL).bind(now.as_seconds()).bind(why.as_str()).bind(bit_until.as_seconds())
         )?;
-        let first = first.and_then(|(first,)| first).map_or(last, Serial::from_number).min(last);
         execute!(self, sqlx::query(SET_STATUS_VERSION).bind(version))?;
-        let changed: Vec<Serial> = (first.list()..=last.list()).map(Serial::first_of).collect();
+        let changed: Vec<Serial> = (0..=last.list()).map(Serial::first_of).collect();
         self.status_lists_changed(&changed).await?;
         Ok(revoked)
     }
@@ -186,12 +184,12 @@ impl Tx {
     }
 
     /// The serials, from first to last, of grants that were lost when a backup was restored: revoked, and none of them has
-    /// a row.
+    /// a row. They are as they are until they are swept.
     ///
     /// # Errors
     /// As every statement.
-    pub async fn status_gaps(&mut self, now: Timestamp) -> Result<Vec<(Serial, Serial)>, StoreError> {
-        let rows: Vec<(i64, i64)> = fetch_all!(self, sqlx::query_as(STATUS_GAPS).bind(now.as_seconds()))?;
+    pub async fn status_gaps(&mut self) -> Result<Vec<(Serial, Serial)>, StoreError> {
+        let rows: Vec<(i64, i64)> = fetch_all!(self, sqlx::query_as(STATUS_GAPS))?;
         let serial = Serial::from_number;
         Ok(rows.into_iter().map(|(first, last)| (serial(first), serial(last))).collect())
     }

@@ -10,6 +10,7 @@ use crate::config::{Database, DatabaseUrl};
 
 mod audit;
 mod clock;
+mod dead_grants;
 mod epoch;
 mod error;
 mod grants;
@@ -27,6 +28,7 @@ mod unit;
 mod users;
 
 pub use audit::AuditRow;
+pub use dead_grants::{GRANTS_AT_ONCE, Stretch};
 pub use epoch::Position;
 pub use error::{Cause, StoreError};
 pub use grants::HeldGrant;
@@ -34,6 +36,7 @@ pub use migrations::Migrated;
 pub use passwords::SignInCandidate;
 pub use replicas::{ReplicaRow, RootKeyUse};
 pub use signing_keys::{KeyStatus, SigningKeyRow};
+pub use status::{StatusListRow, StatusState};
 pub use tx::Tx;
 
 use sqlite::SqliteDb;

@@ -26,6 +26,7 @@ mod roots;
 mod secrets;
 mod smuggling;
 mod start;
+mod status;
 mod store;
 mod storm;
 mod throttle;

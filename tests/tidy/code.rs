@@ -12,7 +12,7 @@ const ORDER: [&[&str]; 11] = [
     &["config"],
     &["grant", "throttle"],
     &["jose", "password", "store", "telemetry"],
-    &["audit", "replica"],
+    &["audit", "replica", "status_board"],
     &["app"],
     &["flow"],
     &["background"],

@@ -9,9 +9,8 @@ use serde_json::json;
 use signet::config::{DatabaseUrl, Keys};
 use signet::flow::restore::{self, EPOCH};
 use signet::store::Position;
-use signet_guard::Timestamp;
 
-use crate::helpers::app::{PASSWORD, TestApp, json_of};
+use crate::helpers::app::{PASSWORD, TestApp, claims_of, json_of};
 use crate::helpers::db::{Outside, connect, on_both_engines};
 
 async fn spawn(database: &signet::config::Database, keys: &Path) -> TestApp {
@@ -122,14 +121,21 @@ async fn ended(
         assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
         assert!(refused.text().await.unwrap().contains("invalid-grant"));
     }
-    let now = app.clock.now();
-    let gaps = |now: Timestamp| app.app.db.read(now, |tx, now| Box::pin(tx.status_gaps(*now)));
-    let [(first, last)] = gaps(now).await.unwrap()[..] else { panic!("one gap") };
+    let gaps = app.app.db.read((), |tx, ()| Box::pin(tx.status_gaps())).await.unwrap();
+    let [(first, last)] = gaps[..] else { panic!("one gap") };
     assert_eq!(first.number(), at_backup.serial.number() + 1);
     assert_eq!(last, after.serial);
     assert!(last > before.serial);
-    let dead = app.app.config.tokens.access_token_life + std::time::Duration::from_secs(120);
-    assert!(gaps(now.plus(dead)).await.unwrap().is_empty());
+    // Access tokens end, too, also those whose grants have no row: here, and wherever the lists are followed.
+    signet::flow::status::load(&app.app).await.unwrap();
+    for session in sessions {
+        let token = session["access_token"].as_str().unwrap();
+        assert_eq!(app.get_with_token("/api/v1/me", token).await.status(), StatusCode::UNAUTHORIZED);
+        let status = &claims_of(token)["status"]["status_list"];
+        let list = status["uri"].as_str().unwrap().rsplit('/').next().unwrap().parse().unwrap();
+        let list = app.app.status_board.current().list(list).expect("the list is served");
+        assert_eq!(list.bits.is_set(status["idx"].as_u64().unwrap()), Some(true));
+    }
     assert_eq!(outside.number("SELECT count(*) FROM status_gaps").await, 1);
 }
 
