@@ -37,9 +37,11 @@ on_both_engines! {
         assert_ne!(made_under(&before["device"]), made_under(&after["device"]), "new secrets are made under the new key");
 
         // And after a restart, whatever the order in the file.
+        let now = app.clock.now();
         app.app.db.close().await;
         drop(app);
         let app = spawn(database, folder.path()).await;
+        app.clock.set(now);
         assert_eq!(app.app.replica.root_key_ids()[0], id);
         holds(&app, &before).await;
         holds(&app, &after).await;
