@@ -36,10 +36,13 @@ pub fn judge(before: Timestamp, after: Timestamp, database: Timestamp) -> Judgem
         (_, Ordering::Less) => after.saturating_sub(database),
         _ => 0,
     };
-    match ahead.saturating_abs() {
-        ..=TOLERATED => Judgement::Right,
-        ..=UNUSABLE => Judgement::Doubtful(ahead),
-        _ => Judgement::Wrong(ahead),
+    let apart = ahead.saturating_abs();
+    if apart > UNUSABLE {
+        Judgement::Wrong(ahead)
+    } else if apart > TOLERATED {
+        Judgement::Doubtful(ahead)
+    } else {
+        Judgement::Right
     }
 }
 
