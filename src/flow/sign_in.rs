@@ -295,10 +295,10 @@ impl Record {
         }
         throttle::succeed(tx, &self.charged).await?;
         let Some(user) = tx.user(id).await? else { return Ok(None) };
-        let serial = tx.insert_grant(&self.grant).await?;
+        let grant = Grant { serial: tx.insert_grant(&self.grant).await?, ..self.grant.clone() };
         tx.append_audit(&audit::row(&Event::SignedIn(id, session), Actor::User, caller, *now)).await?;
-        let surplus = grants::end_surplus(tx, &self.grant, self.access_token_life).await?;
-        Ok(Some(Recorded { user, grant: Grant { serial, ..self.grant.clone() }, surplus }))
+        let surplus = grants::end_surplus(tx, &grant, self.access_token_life).await?;
+        Ok(Some(Recorded { user, grant, surplus }))
     }
 }
 
