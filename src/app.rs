@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::grant::Serial;
 use crate::jose::Keyring;
 use crate::password::{Hasher, HasherError, Policy};
+use crate::replica::Replica;
 use crate::status_board::StatusBoard;
 use crate::store::{Db, StoreError};
 
@@ -35,6 +36,8 @@ pub struct App {
     pub verifier: Verifier,
     /// Entries of the audit log that wait to be written.
     pub audit_buffer: Buffer,
+    /// What this process knows about itself.
+    pub replica: Replica,
 }
 
 /// How far [`flow::sweep`](crate::flow::sweep) of this process has come in walking through all grants.
@@ -117,6 +120,7 @@ impl App {
             walk: Mutex::default(),
             verifier,
             audit_buffer: Buffer::default(),
+            replica: Replica::new(),
         })
     }
 }

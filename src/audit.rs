@@ -88,6 +88,14 @@ pub enum Event<'a> {
     KeyImported(&'a str),
     /// `audit.dropped`: so many entries of refusals found no room, and are in the log alone.
     EntriesDropped(i64),
+    /// `root_key.added`: the operator added a root key to the file.
+    RootKeyAdded(&'a str),
+    /// `root_key.activated`: new secrets are made under another root key.
+    RootKeyActivated(&'a str),
+    /// `restore.detected`: an older backup was put in the place of the database; every session was ended.
+    RestoreDetected,
+    /// `database.adopted`: the operator gave the keys folder to another database.
+    DatabaseAdopted,
 }
 
 /// Why a sign-in was refused.
@@ -312,6 +320,10 @@ impl<'a> Event<'a> {
             Self::KeyCreated(kid) => key("key.created", kid),
             Self::KeyImported(kid) => key("key.imported", kid),
             Self::EntriesDropped(count) => Parts { count, is_fault: true, ..of("audit.dropped") },
+            Self::RootKeyAdded(id) => key("root_key.added", id),
+            Self::RootKeyActivated(id) => key("root_key.activated", id),
+            Self::RestoreDetected => Parts { is_fault: true, ..of("restore.detected") },
+            Self::DatabaseAdopted => of("database.adopted"),
         }
     }
 }

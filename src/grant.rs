@@ -114,6 +114,9 @@ impl fmt::Debug for Seed {
 pub struct Serial(i64);
 
 impl Serial {
+    /// The last index of a list.
+    pub const LAST_INDEX: u64 = PER_LIST.unsigned_abs() - 1;
+
     /// The number the database gave.
     pub const fn from_number(number: i64) -> Self {
         Self(number)
@@ -122,6 +125,11 @@ impl Serial {
     /// The number.
     pub const fn number(self) -> i64 {
         self.0
+    }
+
+    /// The first one of a list.
+    pub const fn first_of(list: i64) -> Self {
+        Self(list.saturating_mul(PER_LIST))
     }
 
     /// The list it is in.

@@ -12,6 +12,7 @@
 pub mod account;
 pub mod caller;
 pub mod cpu_pool;
+pub mod durable_file;
 
 pub mod config;
 
@@ -24,6 +25,7 @@ pub mod password;
 pub mod store;
 
 pub mod audit;
+pub mod replica;
 pub mod status_board;
 pub mod telemetry;
 

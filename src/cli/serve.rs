@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::background::Background;
 use crate::config::{Config, Registration};
 use crate::flow::signing_keys::{self, Loaded};
-use crate::flow::{audit_log, self_check, status};
+use crate::flow::{audit_log, restore, root_keys, self_check, status};
 use crate::server::{self, Bound};
 
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
@@ -18,6 +18,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     }
     server::raise_file_limit();
     let app = Arc::new(super::build(config).await?);
+    restore::at_start(&app).await.map_err(Failure::of)?;
     let loaded = signing_keys::load_or_create(&app).await.map_err(Failure::of)?;
     status::load(&app).await.map_err(Failure::of)?;
     let server = Bound::bind(app.clone()).map_err(Failure::of)?;
@@ -34,6 +35,9 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     // What the last requests were refused for.
     audit_log::flush_last(&app).await;
     audit_log::seal(&app).await;
+    if let Err(error) = root_keys::leave(&app.db, app.replica.id()).await {
+        tracing::debug!(error = %error, "replica.not_forgotten");
+    }
     app.db.close().await;
     tracing::info!("stopped");
     Ok(())

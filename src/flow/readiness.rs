@@ -16,26 +16,43 @@ pub enum NotReady {
     /// There is no active signing key.
     #[error("there is no active signing key")]
     SigningKey,
+    /// The root key that the other replicas make new secrets under is not here.
+    #[error("the active root key is not here")]
+    RootKey,
+    /// The clocks of this process and the database are too far apart.
+    #[error("the clock differs from the database's")]
+    Clock,
 }
 
-/// Asks the database, and looks for an active signing key.
+/// Asks the database, and looks for the keys and at the last comparison of the clocks.
 ///
 /// # Errors
-/// The first thing that is missing.
+/// The first thing that is missing. The log has it too.
 pub async fn check(app: &App) -> Result<(), NotReady> {
+    let outcome = first_missing(app).await;
+    if let Err(reason) = outcome {
+        tracing::warn!(reason = %reason, "not ready");
+    }
+    outcome
+}
+
+async fn first_missing(app: &App) -> Result<(), NotReady> {
     match tokio::time::timeout(PATIENCE, app.db.ping()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => {
             tracing::warn!(error = %error, "database is not ready");
             return Err(NotReady::Database);
         }
-        Err(_elapsed) => {
-            tracing::warn!("database did not answer in time");
-            return Err(NotReady::Database);
-        }
+        Err(_elapsed) => return Err(NotReady::Database),
     }
     if app.keyring.active_kid().is_none() {
         return Err(NotReady::SigningKey);
+    }
+    if !app.replica.has_active_root_key() {
+        return Err(NotReady::RootKey);
+    }
+    if !app.replica.is_clock_right() {
+        return Err(NotReady::Clock);
     }
     Ok(())
 }

@@ -4,18 +4,16 @@
 use signet_guard::Timestamp;
 use zeroize::Zeroizing;
 
+use super::root_keys;
 use crate::app::App;
 use crate::audit::{self, Actor, Detail, Event};
 use crate::caller::Caller;
 use crate::config::RootKeySource;
 use crate::jose::{
-    AuditKeys, GenerateError, ImportError, MacKeys, PrivateKey, PublicJwk, PublishError, PublishedKeys,
-    RefreshKeys, RootKeyError, RootKeyId, RootKeys, SealContext, SealError, SigningKey,
+    GenerateError, ImportError, PrivateKey, PublicJwk, PublishError, PublishedKeys, RootKeyError, RootKeyId,
+    RootKeys, SealContext, SealError, SigningKey,
 };
 use crate::store::{AuditRow, KeyStatus, SigningKeyRow, StoreError};
-
-/// What the keys of device proofs are derived for. Another word here would make every known device a stranger.
-const DEVICE_KEYS: &str = "device-proof";
 
 /// Why the keys could not be opened or made.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +105,8 @@ pub enum Loaded {
 /// See [`SigningKeysError`]. Nothing is ever overwritten.
 pub async fn load_or_create(app: &App) -> Result<Loaded, SigningKeysError> {
     let mut rows = stored(app).await?;
-    let roots = root_keys_for(app, &rows)?;
+    let mut roots = root_keys_for(app, &rows)?;
+    root_keys::join(app, &mut roots).await?;
     let mut loaded = Loaded::Existing;
     if !has_active(&rows) {
         let bits = app.config.keys.rsa_bits;
@@ -122,9 +121,7 @@ pub async fn load_or_create(app: &App) -> Result<Loaded, SigningKeysError> {
         rows = stored(app).await?;
     }
     install(app, &roots, &rows)?;
-    app.keyring.install_device_keys(MacKeys::derive(&roots, DEVICE_KEYS)?);
-    app.keyring.install_audit_keys(AuditKeys::derive(&roots)?);
-    app.keyring.install_refresh_keys(RefreshKeys::derive(&roots)?);
+    root_keys::install(app, &roots)?;
     Ok(loaded)
 }
 
@@ -136,7 +133,9 @@ pub async fn load_or_create(app: &App) -> Result<Loaded, SigningKeysError> {
 pub async fn import(app: &App, pem: &str) -> Result<SigningKeyRow, SigningKeysError> {
     let key = PrivateKey::from_pkcs8_pem(pem)?;
     let rows = stored(app).await?;
-    let roots = root_keys_for(app, &rows)?;
+    let mut roots = root_keys_for(app, &rows)?;
+    let active = app.db.read((), |tx, ()| Box::pin(tx.active_root_key())).await?;
+    root_keys::activate_here(app, &mut roots, active.as_deref())?;
     let status = if has_active(&rows) { KeyStatus::Pending } else { KeyStatus::Active };
     let known = || SigningKeysError::KnownKey(key.public_jwk().kid().to_owned());
     let kid = insert(app, &roots, &key, status, Origin::Imported).await?.ok_or_else(known)?;
@@ -163,14 +162,28 @@ fn root_keys_for(app: &App, rows: &[SigningKeyRow]) -> Result<RootKeys, SigningK
     let Some(roots) = RootKeys::load(source)? else {
         return match (rows.first(), source) {
             (None, RootKeySource::File(path)) => Ok(RootKeys::create(path)?),
-            (row, _) => {
-                let needed = row.map(|row| row.root_key_id.clone()).unwrap_or_default();
-                Err(SigningKeysError::RootKeyLost { needed, place: place(source) })
+            (Some(row), _) => {
+                Err(SigningKeysError::RootKeyLost { needed: row.root_key_id.clone(), place: place(source) })
             }
+            (None, RootKeySource::Value(_)) => Err(none_in(source)),
         };
     };
     require_all(&roots, rows, source)?;
     Ok(roots)
+}
+
+/// There is no root key where one should be.
+pub(super) fn none_in(source: &RootKeySource) -> SigningKeysError {
+    RootKeyError::Empty { origin: place(source) }.into()
+}
+
+/// A root key is needed that is not among these.
+pub(super) fn missing(roots: &RootKeys, needed: &str, source: &RootKeySource) -> SigningKeysError {
+    SigningKeysError::OtherRootKey {
+        needed: needed.to_owned(),
+        found: roots.active().id().to_string(),
+        place: place(source),
+    }
 }
 
 /// Where the operator finds, or puts, the root keys.
@@ -182,7 +195,7 @@ fn place(source: &RootKeySource) -> String {
 }
 
 /// Refuses root keys without one that a row needs. `source` is where they came from.
-fn require_all(
+pub(super) fn require_all(
     roots: &RootKeys,
     rows: &[SigningKeyRow],
     source: &RootKeySource,
@@ -193,11 +206,7 @@ fn require_all(
         .find(|row| !row.root_key_id.parse::<RootKeyId>().is_ok_and(|id| roots.by_id(&id).is_some()));
     match unknown {
         None => Ok(()),
-        Some(row) => Err(SigningKeysError::OtherRootKey {
-            needed: row.root_key_id.clone(),
-            found: roots.active().id().to_string(),
-            place: place(source),
-        }),
+        Some(row) => Err(missing(roots, &row.root_key_id, source)),
     }
 }
 
@@ -277,13 +286,13 @@ fn install(app: &App, roots: &RootKeys, rows: &[SigningKeyRow]) -> Result<(), Si
     Ok(app.keyring.install(active, published)?)
 }
 
-fn open(roots: &RootKeys, row: &SigningKeyRow) -> Result<Zeroizing<Vec<u8>>, SigningKeysError> {
+pub(super) fn open(roots: &RootKeys, row: &SigningKeyRow) -> Result<Zeroizing<Vec<u8>>, SigningKeysError> {
     let unsealable =
         || SigningKeysError::Unsealable { kid: row.kid.clone(), root_key: row.root_key_id.clone() };
     let root = row.root_key_id.parse().ok().and_then(|id| roots.by_id(&id)).ok_or_else(unsealable)?;
     root.open(&seal_context(&row.kid), &row.sealed).map_err(|_| unsealable())
 }
 
-fn seal_context(kid: &str) -> SealContext<'_> {
+pub(super) fn seal_context(kid: &str) -> SealContext<'_> {
     SealContext { table: "signing_keys", row: kid, column: "sealed" }
 }

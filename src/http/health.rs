@@ -29,7 +29,7 @@ pub(crate) async fn live() -> HttpResponse {
 
 /// Can the process work?
 ///
-/// Needs the database and an active signing key: send no requests here while it answers 503.
+/// Needs the database, the keys, and a clock that agrees with the database's: send no requests here while it answers 503.
 #[utoipa::path(
     get, path = "/health/ready", tag = "operation", operation_id = "ready",
     responses((status = 200, description = "Database and signing key are there.", body = Health)),

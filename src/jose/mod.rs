@@ -24,7 +24,7 @@ pub use mac::{Mac, MacKeys, TAG_BYTES};
 pub use private_key::{GenerateError, ImportError, PrivateKey};
 pub use published::{PublishError, PublishedKeys};
 pub use refresh_token::{PresentedRefreshToken, RefreshKeys, RefreshToken};
-pub use root_key::{InvalidRootKeyId, RootKey, RootKeyError, RootKeyId, RootKeys};
+pub use root_key::{AddedRootKey, InvalidRootKeyId, RootKey, RootKeyError, RootKeyId, RootKeys};
 pub use seal::{SealContext, SealError};
 pub use signing_key::{SignError, SigningKey, SigningKeyError};
 pub use status_token::{StatusBits, StatusListToken};

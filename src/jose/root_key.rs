@@ -67,6 +67,17 @@ pub enum RootKeyError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A key cannot be added: the text does not come from a file, or nothing can be written beside it.
+    #[error(
+        "{origin} cannot be changed from here ({source}): add the line by hand wherever it comes from, under the next \
+         number (`echo \"2 $(openssl rand 32 | basenc --base64url | tr -d =)\"`), and give it to every replica"
+    )]
+    Fixed {
+        /// The file, or the environment variable.
+        origin: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The crypto library gave no random bytes, or derived no key.
     #[error("the crypto library refused to make or derive a root key")]
     Engine,
@@ -81,6 +92,11 @@ pub struct RootKeyId {
 }
 
 impl RootKeyId {
+    /// Its number in the file.
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
     /// The four bytes of the fingerprint.
     pub(super) const fn fingerprint(&self) -> [u8; 4] {
         self.fingerprint
@@ -167,8 +183,15 @@ impl RootKeys {
     pub fn load(source: &RootKeySource) -> Result<Option<Self>, RootKeyError> {
         match source {
             RootKeySource::Value(value) => {
-                let line = value.expose().replacen(':', " ", 1);
-                Self::parse(&Zeroizing::new(line), "SIGNET_ROOT_KEY").map(Some)
+                // Several keys with commas in between; neither sign is one of base64url.
+                let signs = |sign| match sign {
+                    ':' => ' ',
+                    ',' => '\n',
+                    other => other,
+                };
+                let mut lines = Zeroizing::new(String::with_capacity(value.expose().len()));
+                lines.extend(value.expose().chars().map(signs));
+                Self::parse(&lines, "SIGNET_ROOT_KEY").map(Some)
             }
             RootKeySource::File(path) => match file::read(path)? {
                 Some(text) => Self::parse(&text, &path.display().to_string()).map(Some),
@@ -183,20 +206,58 @@ impl RootKeys {
     /// # Errors
     /// When the file cannot be written, or the winner's cannot be read.
     pub fn create(path: &Path) -> Result<Self, RootKeyError> {
-        let mut secret = Zeroizing::new([0; KEY_BYTES]);
-        aws_lc_rs::rand::fill(&mut *secret).map_err(|_| RootKeyError::Engine)?;
-        let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(*secret));
-        file::write_new(path, &Zeroizing::new(format!("{}1 {}\n", file::PREAMBLE, *encoded)))?;
+        let line = new_line(1)?;
+        file::write_new(path, &Zeroizing::new(format!("{}{}", file::PREAMBLE, *line)))?;
         // Read back whatever is there now, so that winner and loser take the same way.
         Self::load(&RootKeySource::File(path.to_owned()))?
             .ok_or_else(|| RootKeyError::Empty { origin: path.display().to_string() })
     }
 
-    /// The key that new secrets are sealed under: the first of the file. A key added at the end thus changes nothing
-    /// until it is activated.
+    /// Makes a root key that waits to be appended to the file, under the next number. Whoever else adds one meanwhile
+    /// waits.
+    ///
+    /// # Errors
+    /// When there is no file, or it cannot be changed.
+    pub fn prepare_addition(source: &RootKeySource) -> Result<AddedRootKey, RootKeyError> {
+        let fixed =
+            |origin: String, kind: std::io::ErrorKind| RootKeyError::Fixed { origin, source: kind.into() };
+        let RootKeySource::File(path) = source else {
+            return Err(fixed("SIGNET_ROOT_KEY".to_owned(), std::io::ErrorKind::Unsupported));
+        };
+        let origin = path.display().to_string();
+        let held =
+            file::HeldFile::take(path)?.ok_or_else(|| RootKeyError::Empty { origin: origin.clone() })?;
+        let number = Self::parse(&held.text, &origin)?.0.iter().map(|key| key.id.number).max().unwrap_or(0);
+        let line = new_line(number.checked_add(1).ok_or(RootKeyError::Engine)?)?;
+        let between = if held.text.ends_with('\n') { "" } else { "\n" };
+        let text = Zeroizing::new(format!("{}{between}{}", *held.text, *line));
+        // Read by the rules by which the servers will read it, before they do.
+        let id = Self::parse(&text, &origin)?.0.pop().ok_or(RootKeyError::Engine)?.id;
+        Ok(AddedRootKey { id, next: held.prepare(&text)? })
+    }
+
+    /// The key that new secrets are made under: the one that was activated, or the first of the file. A key added at the
+    /// end thus changes nothing until it is activated.
     pub fn active(&self) -> &RootKey {
         // `parse` makes no empty list.
         &self.0[0]
+    }
+
+    /// Makes the key of that name the active one. `false`: there is none; nothing has changed.
+    pub fn activate(&mut self, id: &str) -> bool {
+        let Some(at) = self.0.iter().position(|key| key.id.to_string() == id) else { return false };
+        self.0[..=at].rotate_right(1);
+        true
+    }
+
+    /// Their names, the active one first.
+    pub fn ids(&self) -> Vec<String> {
+        self.0.iter().map(|key| key.id.to_string()).collect()
+    }
+
+    /// The key of that number.
+    pub fn by_number(&self, number: u32) -> Option<&RootKey> {
+        self.0.iter().find(|key| key.id.number == number)
     }
 
     /// All of them, the active one first.
@@ -230,6 +291,36 @@ impl RootKeys {
         }
         Ok(Self(keys))
     }
+}
+
+/// A root key that is made and durable, and not in the file yet; it never will be if this is dropped.
+pub struct AddedRootKey {
+    id: RootKeyId,
+    next: file::NextFile,
+}
+
+impl AddedRootKey {
+    /// Its name.
+    pub const fn id(&self) -> RootKeyId {
+        self.id
+    }
+
+    /// Puts the file with it in the place of the one without.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn put(self) -> Result<RootKeyId, RootKeyError> {
+        self.next.put()?;
+        Ok(self.id)
+    }
+}
+
+/// The line of a new random key.
+fn new_line(number: u32) -> Result<Zeroizing<String>, RootKeyError> {
+    let mut secret = Zeroizing::new([0; KEY_BYTES]);
+    aws_lc_rs::rand::fill(&mut *secret).map_err(|_| RootKeyError::Engine)?;
+    let encoded = Zeroizing::new(URL_SAFE_NO_PAD.encode(*secret));
+    Ok(Zeroizing::new(format!("{number} {}\n", *encoded)))
 }
 
 fn parse_line(line: &str) -> Result<(u32, Zeroizing<[u8; KEY_BYTES]>), &'static str> {

@@ -1,12 +1,13 @@
 //! The file the root keys are kept in.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::RootKeyError;
+use crate::durable_file::{self, Replacement};
 
 /// What a new file begins with.
 pub(super) const PREAMBLE: &str = "\
@@ -54,60 +55,74 @@ fn refuse_exposed(_path: &Path, _opened: &std::fs::Metadata) -> Result<(), RootK
     Ok(())
 }
 
-/// Writes a file that is either whole and durable or not there, and never replaces one: written under another name,
-/// flushed, then linked to its own. An existing file is left as it is, which is no error.
+/// Writes a file that is either whole and durable or not there, and never replaces one. An existing file is left as it
+/// is, which is no error.
 pub(super) fn write_new(path: &Path, text: &str) -> Result<(), RootKeyError> {
-    let unwritable = |source| RootKeyError::Write { path: path.to_owned(), source };
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    make_folder(folder).map_err(unwritable)?;
-    let temporary = temporary_name(folder)?;
-    let written = write_private(&temporary, text).and_then(|()| match std::fs::hard_link(&temporary, path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        other => other,
-    });
-    // Also after a failure: half a key must not lie about.
-    let removed = match std::fs::remove_file(&temporary) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        other => other,
-    };
-    written.and(removed).and_then(|()| flush_folder(folder)).map_err(unwritable)
+    durable_file::create(path, text).map_err(|source| RootKeyError::Write { path: path.to_owned(), source })
 }
 
-/// Two processes in two containers may have the same process id, so the name is random.
-fn temporary_name(folder: &Path) -> Result<PathBuf, RootKeyError> {
-    let mut random = [0; 8];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_| RootKeyError::Engine)?;
-    Ok(folder.join(format!(".root.key.{:016x}", u64::from_be_bytes(random))))
+/// The file as it is, held against others who would add to it: two who add at once must not lose one key.
+pub(super) struct HeldFile {
+    /// Where it is, behind any symbolic link.
+    path: PathBuf,
+    /// What is in it.
+    pub(super) text: Zeroizing<String>,
+    /// Unlocked when closed.
+    _lock: File,
 }
 
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
+impl HeldFile {
+    /// Waits for others who add to it, and reads it. `None`: there is none.
+    pub(super) fn take(path: &Path) -> Result<Option<Self>, RootKeyError> {
+        let unwritable = |source| RootKeyError::Write { path: path.to_owned(), source };
+        // A link to the file stays one.
+        let path = match std::fs::canonicalize(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            found => found.map_err(unwritable)?,
+        };
+        loop {
+            let Some(text) = read(&path)? else { return Ok(None) };
+            let lock = File::open(&path).map_err(unwritable)?;
+            lock.lock().map_err(unwritable)?;
+            // Whoever held it before has put another file in its place.
+            if is_at(&lock, &path).map_err(unwritable)? && read(&path)?.is_some_and(|now| *now == *text) {
+                durable_file::remove_leftovers(&path);
+                return Ok(Some(Self { path, text, _lock: lock }));
+            }
+        }
+    }
+
+    /// Writes a text that is to take its place.
+    pub(super) fn prepare(self, text: &str) -> Result<NextFile, RootKeyError> {
+        match Replacement::prepare(&self.path, text) {
+            Ok(replacement) => Ok(NextFile { held: self, replacement }),
+            Err(source) => Err(RootKeyError::Fixed { origin: self.path.display().to_string(), source }),
+        }
+    }
 }
 
-fn make_folder(folder: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+/// The next text of the file, durable and not in place yet.
+pub(super) struct NextFile {
+    held: HeldFile,
+    replacement: Replacement,
 }
 
-/// The new name is durable once its folder is.
+impl NextFile {
+    /// Puts it in place.
+    pub(super) fn put(self) -> Result<(), RootKeyError> {
+        let path = &self.held.path;
+        self.replacement.put().map_err(|source| RootKeyError::Write { path: path.clone(), source })
+    }
+}
+
 #[cfg(unix)]
-fn flush_folder(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
+fn is_at(file: &File, path: &Path) -> std::io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (held, named) = (file.metadata()?, std::fs::metadata(path)?);
+    Ok((held.dev(), held.ino()) == (named.dev(), named.ino()))
 }
 
 #[cfg(not(unix))]
-fn flush_folder(_folder: &Path) -> std::io::Result<()> {
-    Ok(())
+fn is_at(_file: &File, _path: &Path) -> std::io::Result<bool> {
+    Ok(true)
 }

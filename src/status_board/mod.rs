@@ -90,7 +90,9 @@ impl StatusLists {
     pub fn complete(&mut self, state: StatusState) {
         let last = self.by_version.last().map_or(0, |(version, _)| *version);
         self.version = state.version.max(last);
-        self.highest = self.highest.max(state.highest.list());
+        // A list may hold what was lost when a backup was restored, and no grant that has a row.
+        let furthest = self.lists.last_key_value().map_or(0, |(list, _)| *list);
+        self.highest = self.highest.max(state.highest.list()).max(furthest);
     }
 
     /// A list, changed or not. `None`: no grant is in it, and none will be soon. One beyond the highest is answered,

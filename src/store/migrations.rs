@@ -27,6 +27,7 @@ const MIGRATIONS: &[Embedded] = &[
     migration!(3, "throttles", "0003_throttles.sql"),
     migration!(4, "grants", "0004_grants.sql"),
     migration!(5, "audit", "0005_audit.sql"),
+    migration!(6, "replicas", "0006_replicas.sql"),
 ];
 
 /// sqlx's own table, under its own name.

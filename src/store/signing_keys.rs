@@ -11,6 +11,9 @@ const INSERT_SIGNING_KEY: &str = "INSERT INTO signing_keys (kid, algorithm, publ
      created_at, activated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING";
 const SIGNING_KEYS: &str = "SELECT kid, algorithm, public_jwk, sealed, root_key_id, status, created_at, activated_at \
      FROM signing_keys ORDER BY created_at, kid";
+// Only the row that was read: whoever changed it meanwhile wins.
+const RESEAL_SIGNING_KEY: &str =
+    "UPDATE signing_keys SET sealed = $2, root_key_id = $3 WHERE kid = $1 AND sealed = $4";
 
 /// Where a signing key is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +94,26 @@ impl Tx {
                 .bind(key.activated_at.map(Timestamp::as_seconds))
         )?;
         Ok(inserted == 1)
+    }
+
+    /// Puts the private half of `key`, sealed anew, in the place of `before`. `false`: that is not there any more.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn reseal_signing_key(
+        &mut self,
+        key: &SigningKeyRow,
+        before: &[u8],
+    ) -> Result<bool, StoreError> {
+        let resealed = execute!(
+            self,
+            sqlx::query(RESEAL_SIGNING_KEY)
+                .bind(&key.kid)
+                .bind(&key.sealed)
+                .bind(&key.root_key_id)
+                .bind(before)
+        )?;
+        Ok(resealed == 1)
     }
 
     /// Every key, oldest first.

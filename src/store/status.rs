@@ -76,6 +76,16 @@ impl Tx {
                 None => lists.push(StatusListRow { list, version, revoked: index.into_iter().collect() }),
             }
         }
+        // After the lists: whatever changes these changes the version of their lists, too.
+        for (first, last) in self.status_gaps().await? {
+            for list in lists.iter_mut().filter(|list| (first.list()..=last.list()).contains(&list.list)) {
+                let first = if list.list == first.list() { first.index() } else { 0 };
+                let last = if list.list == last.list() { last.index() } else { Serial::LAST_INDEX };
+                list.revoked.extend(first..=last);
+                list.revoked.sort_unstable();
+                list.revoked.dedup();
+            }
+        }
         Ok(lists)
     }
 

@@ -23,6 +23,8 @@ mod proxies;
 mod published;
 mod refresh;
 mod replicas;
+mod restore;
+mod roots;
 mod secrets;
 mod smuggling;
 mod start;

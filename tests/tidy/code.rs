@@ -8,12 +8,12 @@ const MAX_LINES: usize = 400;
 
 /// Modules of `src`, lowest first. A module may use what stands in an earlier row, never its own row or a later one.
 const ORDER: [&[&str]; 12] = [
-    &["account", "caller", "cpu_pool"],
+    &["account", "caller", "cpu_pool", "durable_file"],
     &["config"],
     &["grant"],
     &["throttle"],
     &["jose", "password", "store", "telemetry"],
-    &["audit", "status_board"],
+    &["audit", "replica", "status_board"],
     &["app"],
     &["flow"],
     &["background"],

@@ -222,3 +222,63 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_added_key_is_the_last_of_the_file_and_changes_nothing_until_it_is_put_and_activated() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("root.key");
+    RootKeys::create(&path).unwrap();
+    // A person's last line, without an end, and a number of its own.
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    text.push_str(&format!("7 {OTHER}"));
+    std::fs::write(&path, &text).unwrap();
+    let before = RootKeys::load(&file(&path)).unwrap().unwrap();
+
+    drop(RootKeys::prepare_addition(&file(&path)).unwrap());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    let added = RootKeys::prepare_addition(&file(&path)).unwrap().put().unwrap();
+    assert_eq!(added.number(), 8);
+    let mut after = RootKeys::load(&file(&path)).unwrap().unwrap();
+    assert_eq!(after.ids(), [before.ids(), vec![added.to_string()]].concat());
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with(&text));
+    #[cfg(unix)]
+    assert_eq!(mode(&path), 0o600);
+
+    assert!(!after.activate("8-00000000"));
+    assert!(after.activate(&added.to_string()));
+    assert_eq!(after.ids(), [vec![added.to_string()], before.ids()].concat());
+    assert_eq!(after.active().id(), added);
+    assert_eq!(after.by_number(7).unwrap().id().to_string(), before.ids()[1]);
+}
+
+#[test]
+fn nothing_is_added_to_a_file_that_others_can_read_is_broken_or_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("root.key");
+    let refused = || RootKeys::prepare_addition(&file(&path)).err().unwrap();
+    assert!(matches!(refused(), RootKeyError::Empty { .. }));
+    std::fs::write(&path, "rubbish\n").unwrap();
+    #[cfg(unix)]
+    set_mode(&path, 0o600);
+    assert!(matches!(refused(), RootKeyError::Malformed { .. }));
+    #[cfg(unix)]
+    {
+        set_mode(&path, 0o644);
+        assert!(matches!(refused(), RootKeyError::Exposed { .. }));
+    }
+    let value = RootKeySource::Value(RootKeyValue::new(format!("1:{KEY}")));
+    let refused = RootKeys::prepare_addition(&value).err().unwrap().to_string();
+    assert!(
+        refused.contains("SIGNET_ROOT_KEY cannot be changed from here") && !refused.contains(KEY),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_value_may_hold_several_keys() {
+    let both = value(&format!("1:{KEY},2:{OTHER}")).unwrap();
+    assert_eq!(both.ids().len(), 2);
+    assert_eq!(both.active().id().number(), 1);
+    assert!(value(&format!("1:{KEY},")).unwrap().ids().len() == 1);
+    assert!(value(&format!("1:{KEY},2")).is_err() && value(&format!("1:{KEY}2:{OTHER}")).is_err());
+}

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use signet::app::App;
 use signet::background::Background;
 use signet::config::{Config, ConfigSource, Database, HashCost, RootKeySource, Throttle};
-use signet::flow::{signing_keys, status};
+use signet::flow::{restore, signing_keys, status};
 use signet::server::Bound;
 use signet_guard::{Clock, Timestamp};
 use tempfile::TempDir;
@@ -98,6 +98,7 @@ impl TestApp {
     async fn run(config: Config, folder: TempDir) -> Self {
         let clock = Clock::fixed(Timestamp::from_seconds(NOW));
         let app = Arc::new(App::build(config, clock.clone()).await.unwrap());
+        restore::at_start(&app).await.unwrap();
         if signing_keys::stored(&app).await.unwrap().is_empty() {
             signing_keys::import(&app, key_pem()).await.unwrap();
         }

@@ -9,8 +9,11 @@ use zeroize::Zeroizing;
 
 use super::{Failure, print_json, say};
 use crate::app::App;
+use crate::flow::restore::{self, Adopted};
 use crate::flow::signing_keys;
 use crate::store::{KeyStatus, SigningKeyRow};
+
+mod root;
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -19,6 +22,15 @@ pub(super) enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// List, add and change root keys.
+    #[command(subcommand)]
+    Root(root::Command),
+    /// Give the keys folder to the database that is there now, when that is another one on purpose.
+    Adopt {
+        /// Yes: it is a new database, not a backup that was restored.
+        #[arg(long, required = true)]
+        new_database: bool,
     },
     /// Bring an RSA key of your own.
     Import {
@@ -44,6 +56,8 @@ pub(super) async fn run(app: &App, command: Command) -> Result<(), Failure> {
     match command {
         Command::List { json } => list(app, json).await,
         Command::Import { file } => import(app, file).await,
+        Command::Root(command) => root::run(app, command).await,
+        Command::Adopt { .. } => adopt(app).await,
     }
 }
 
@@ -73,6 +87,20 @@ async fn import(app: &App, file: PathBuf) -> Result<(), Failure> {
         }
     };
     say(format_args!("Imported {} as {}. {next}", row.kid, row.status.as_str()))
+}
+
+async fn adopt(app: &App) -> Result<(), Failure> {
+    let state = app.config.keys.dir.join("state");
+    let state = state.display();
+    match restore::adopt(app).await.map_err(Failure::of)? {
+        Adopted::Already => {
+            say(format_args!("{state} belongs to this database already; nothing was changed."))
+        }
+        Adopted::Replaced(Some(before)) => {
+            say(format_args!("{state} belongs to this database now, no longer to {before}."))
+        }
+        Adopted::Replaced(None) => say(format_args!("{state} belongs to this database now.")),
+    }
 }
 
 fn line(row: &SigningKeyRow) -> Line<'_> {
