@@ -203,7 +203,7 @@ impl Rules {
     fn admit(&self, verdict: &Verdict) -> Result<Option<Arc<AccessTokenClaims>>, Refusal> {
         #[cfg(feature = "status")]
         if let (Some(source), Some(entry)) = (&self.status, &verdict.status) {
-            match source.standing(entry, self.clock.now().minus(self.leeway)) {
+            match source.standing(entry, || self.clock.now().minus(self.leeway)) {
                 Standing::Good => {}
                 Standing::Bad(refusal) => return Err(refusal),
                 Standing::Unseen => return Ok(None),

@@ -130,8 +130,7 @@ impl RemoteKeys {
     /// The same on a thread that may block, for at most `time`. Does not wait for a fetch that another began.
     #[cfg(feature = "status")]
     pub(crate) fn fetched_here(&self, kid: &str, time: Duration) -> Option<Arc<KeySet>> {
-        let is_fresh = |loaded: &Loaded| loaded.keys.contains(kid) && !is_stale(loaded.at, Instant::now());
-        if !self.0.current.load().as_ref().is_some_and(|loaded| is_fresh(loaded)) {
+        if !self.0.current.load().as_ref().is_some_and(|loaded| loaded.keys.contains(kid)) {
             let mut schedule = self.0.schedule();
             if schedule.is_due(Instant::now()) {
                 schedule.start();

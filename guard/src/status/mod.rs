@@ -168,8 +168,8 @@ impl StatusSource {
         Ok(Entry { list: self.follower().list(&reference.uri)?, index: reference.idx })
     }
 
-    /// What is known now. `latest` is the earliest time at which a list may expire that counts.
-    pub(crate) fn standing(&self, entry: &Entry, latest: Timestamp) -> Standing {
+    /// What is known now. A list that expires at `expired` or before does not count.
+    pub(crate) fn standing(&self, entry: &Entry, expired: impl FnOnce() -> Timestamp) -> Standing {
         let list = &entry.list;
         list.use_it();
         let kept = list.kept();
@@ -184,7 +184,7 @@ impl StatusSource {
             None => return Standing::Bad(Refusal::about(Reason::InvalidClaim, "status")),
         }
         if self.policy == StalePolicy::FailClosed
-            && (kept.list.expires_at() <= latest
+            && (kept.list.expires_at() <= expired()
                 || u128::from(self.follower().age_of(list)) > self.bound.as_millis())
         {
             return Standing::Bad(Refusal::new(Reason::StatusUnavailable));
@@ -226,5 +226,38 @@ impl fmt::Debug for StatusSource {
             .field("policy", &self.policy)
             .field("bound", &self.bound)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn until(what: &str, done: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !done() {
+            assert!(Instant::now() < deadline, "waited in vain: {what}");
+            std::thread::sleep(Duration::from_millis(5)); // poll: another thread must do it
+        }
+    }
+
+    #[test]
+    fn the_following_ends_with_the_last_who_is_interested() {
+        let source = StatusSource::remote("http://127.0.0.1:9").unwrap();
+        let follower = Arc::downgrade(source.follower());
+        let polls = || follower.upgrade().unwrap().polls.load(Ordering::Relaxed);
+        let uri = "http://127.0.0.1:9/status/0".to_owned();
+        let entry = source.entry(&StatusReference { idx: 0, uri }).unwrap();
+        until("the first poll", || polls() > 0);
+        let other = source.clone();
+        drop(source);
+        let so_far = polls();
+        until("another poll", || polls() > so_far);
+        drop(other);
+        until("the end", || follower.upgrade().is_none());
+        assert!(entry.is_held(), "what verdicts remember does not keep it up");
     }
 }

@@ -218,7 +218,7 @@ async fn lists_are_checked_with_the_keys_of_the_moment() {
 fn a139_a_runtime_that_shuts_down_does_not_wait_for_the_issuer() {
     let issuer = Issuer::start();
     let verifier = verifier(&issuer);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         assert!(verifier.verify(&token(&issuer, 0, 0)).await.is_ok());
         until("a poll that waits", || issuer.waiting() == 1).await;
