@@ -15,6 +15,10 @@ use crate::remote::http::RequestError;
 const TIME: Duration = Duration::from_secs(2);
 const MAX_BODY: u64 = 256 * 1024;
 
+/// How long an issuer must insist that it begins anew. Of several replicas one may be a moment behind another, and the
+/// version it was asked about is then new to it.
+const CONFIRMED: Duration = Duration::from_secs(2);
+
 /// What changed since the version that was asked for.
 #[derive(Deserialize)]
 struct Changes {
@@ -41,6 +45,8 @@ enum PollError {
 struct Progress {
     version: Option<u64>,
     pace: Pace,
+    /// Since when every answer says that the issuer begins anew.
+    restart: Option<Instant>,
     /// Whether the log was told that the status is stale.
     is_stale: bool,
 }
@@ -74,8 +80,9 @@ impl Follower {
         // After a failure what counts is to hear the issuer again, and not only once something has changed.
         let is_patient = progress.version.is_some() && !progress.pace.has_failed();
         let wait = is_patient.then(|| pace::wait(self.bound(), self.due()));
-        match self.poll(progress.version, wait).and_then(|changes| self.take(progress.version, changes)) {
-            Ok((version, has_changed)) => {
+        match self.poll(progress.version, wait).and_then(|changes| self.take(progress, changes)) {
+            Ok(None) => progress.pace.note(Outcome::AnsweredEarly),
+            Ok(Some((version, has_changed))) => {
                 if progress.pace.has_failed() {
                     tracing::info!(issuer = self.issuer(), "the issuer tells its status again");
                     self.lists().iter().for_each(|list| list.hurry());
@@ -107,16 +114,19 @@ impl Follower {
         Ok(serde_json::from_slice(&answer.body)?)
     }
 
-    /// Marks what has changed. The new version, and whether there was anything.
-    fn take(&self, known: Option<u64>, changes: Changes) -> Result<(u64, bool), PollError> {
+    /// Marks what has changed. The new version, and whether there was anything; `None` if that is not to be believed yet.
+    fn take(&self, progress: &mut Progress, changes: Changes) -> Result<Option<(u64, bool)>, PollError> {
         let (now, found) = (self.now(), changes.version);
-        match known {
+        match progress.version {
             // A list that was fetched before this answer may lack a change that the answer already counts.
             None => self.lists().iter().for_each(|list| list.announce(now, 0, false)),
             Some(_) if changes.restart => {
+                if progress.restart.get_or_insert_with(Instant::now).elapsed() < CONFIRMED {
+                    return Ok(None);
+                }
                 tracing::warn!(
                     issuer = self.issuer(),
-                    "the issuer's status begins anew: every list is fetched again"
+                    "the issuer's status begins anew: all lists are fetched"
                 );
                 self.lists().iter().for_each(|list| list.announce(now, 0, true));
             }
@@ -126,7 +136,8 @@ impl Follower {
                 held.for_each(|list| list.announce(now, known.saturating_add(1), false));
             }
         }
-        Ok((found, changes.restart || !changes.lists.is_empty()))
+        progress.restart = None;
+        Ok(Some((found, changes.restart || !changes.lists.is_empty())))
     }
 
     fn tell_staleness(&self, progress: &mut Progress) {

@@ -27,6 +27,8 @@ struct State {
     changes: Vec<(u64, String)>,
     /// What polls are answered at once, whatever they ask.
     canned: Option<(u16, String)>,
+    /// How many more polls are answered so.
+    helpings: usize,
     /// Connections are closed without a word.
     is_down: bool,
     /// Lists are not answered meanwhile.
@@ -120,8 +122,12 @@ impl Issuer {
         });
     }
 
-    pub(crate) fn can(&self, status: u16, body: &str) {
-        self.change(|state| state.canned = Some((status, body.to_owned())));
+    /// Answers so many polls with this, and at once.
+    pub(crate) fn can(&self, helpings: usize, status: u16, body: &str) {
+        self.change(|state| {
+            state.canned = Some((status, body.to_owned()));
+            state.helpings = helpings;
+        });
     }
 
     pub(crate) fn stop(&self) {
@@ -220,7 +226,11 @@ impl Issuer {
         if state.is_down {
             return None;
         }
-        if let Some(canned) = state.canned.clone() {
+        if let Some(canned) = state.canned.take() {
+            state.helpings -= 1;
+            if state.helpings > 0 {
+                state.canned = Some(canned.clone());
+            }
             return Some(canned);
         }
         let version = state.version;

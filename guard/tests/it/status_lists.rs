@@ -155,6 +155,25 @@ async fn a130_after_a_restart_of_its_count_every_list_is_fetched_anew() {
 }
 
 #[actix_web::test]
+async fn a139_a_replica_that_lags_is_not_taken_for_a_restart() {
+    let issuer = Issuer::start();
+    issuer.publish(0, &[1]);
+    let verifier = verifier(&issuer);
+    let revoked = token(&issuer, 0, 0);
+    assert_eq!(reason(&verifier, &revoked).await, Some(Reason::Revoked));
+    until("a poll that waits", || issuer.waiting() == 1).await;
+    let (fetches, polls) = (issuer.fetches(0), issuer.polls());
+    let older = list_token(&list_claims(&issuer, 0, &[0]));
+    issuer.serve_list(0, Published { token: older.into(), version: Some(1) }, false);
+    issuer.can(1, 200, r#"{"version":1,"restart":true,"lists":[]}"#);
+    issuer.nudge();
+    until("the next polls", || issuer.polls() >= polls + 2).await;
+    until("the version", || verifier.status().unwrap().version == issuer.version()).await;
+    assert_eq!(issuer.fetches(0), fetches);
+    assert_eq!(reason(&verifier, &revoked).await, Some(Reason::Revoked));
+}
+
+#[actix_web::test]
 async fn an_index_beyond_the_list_is_refused() {
     let issuer = Issuer::start();
     let verifier = verifier(&issuer);
@@ -199,7 +218,7 @@ async fn a139_no_answer_makes_it_ask_more_than_five_times_a_second() {
         (500, String::new()),
     ] {
         let issuer = Issuer::start();
-        issuer.can(status, &body.replace("LIST", &issuer.uri(0)));
+        issuer.can(usize::MAX, status, &body.replace("LIST", &issuer.uri(0)));
         let verifier = verifier(&issuer);
         let began = Instant::now();
         assert_eq!(reason(&verifier, &token(&issuer, 0, 0)).await, None, "{body:.40}");
