@@ -150,6 +150,15 @@ pub struct Answered {
     pub waited: bool,
 }
 
+/// What to say of a version that this process has not come to. Another replica may have told of it a moment ago: only a
+/// database that has just been read says that it never was.
+async fn unheard_of(app: &App, changes: Changes, since: Option<i64>) -> Changes {
+    match read(app).await {
+        Ok(_) => app.status_board.current().changes(since),
+        Err(_) => Changes { version: since.unwrap_or(changes.version), restart: false, ..changes },
+    }
+}
+
 /// The lists that changed after a version. When there is none yet, waits so long for one, if a place is free.
 pub async fn changes(app: &App, since: Option<i64>, wait: Duration) -> Answered {
     let board = &app.status_board;
@@ -158,7 +167,10 @@ pub async fn changes(app: &App, since: Option<i64>, wait: Duration) -> Answered 
     let mut place = if since.is_some() && !wait.is_zero() { board.waiting.take_place() } else { None };
     let waited = place.is_some();
     loop {
-        let changes = board.current().changes(since);
+        let mut changes = board.current().changes(since);
+        if changes.restart {
+            changes = unheard_of(app, changes, since).await;
+        }
         let Some(place) = place.as_mut().filter(|_| changes.lists.is_empty() && !changes.restart) else {
             return Answered { changes, waited };
         };

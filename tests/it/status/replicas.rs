@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{fetch, grant, insert, refresh, replica, revoke, until};
+use crate::helpers::app::json_of;
 use crate::helpers::db::on_both_engines;
 
 on_both_engines! {
@@ -40,5 +43,19 @@ on_both_engines! {
             a.clock.advance(Duration::from_secs(30));
             b.clock.advance(Duration::from_secs(30));
         }
+    }
+
+    async fn a_replica_that_lags_does_not_say_that_a_version_never_was(database) {
+        let keys = tempfile::tempdir().unwrap();
+        let (a, mut b) = (replica(database, keys.path()).await, replica(database, keys.path()).await);
+        b.stop_background().await;
+        let one = grant();
+        let id = one.id;
+        insert(&a.app.db, vec![one]).await;
+        revoke(&a.app.db, id).await;
+        refresh(&a).await;
+        let version = json_of(a.get("/status").await).await["version"].as_i64().unwrap();
+        let answer = b.get(&format!("/status?since={version}")).await;
+        assert_eq!(json_of(answer).await, json!({ "version": version, "lists": [] }));
     }
 }
