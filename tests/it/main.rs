@@ -14,6 +14,7 @@ mod guarded;
 mod headers;
 mod helpers;
 mod load;
+mod model;
 mod opacity;
 mod passwords;
 mod property;

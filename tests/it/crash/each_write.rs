@@ -1,0 +1,153 @@
+//! Killed before each write of one request: `strace` stops the program at the system call and kills it there.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use reqwest::{Response, StatusCode};
+use serde_json::json;
+
+use super::client::{Server, Session};
+
+/// Every call by which SQLite changes a file. Counted for each thread; one thread alone writes.
+const WRITES: &str = "pwrite64,pwritev,fdatasync,fsync,ftruncate,unlink";
+
+/// The call by which an answer leaves.
+const ANSWER: &str = "sendto,sendmsg,writev";
+
+/// More writes than any of these requests makes.
+const MANY: usize = 60;
+
+/// `strace`, attached to the server; let go when dropped.
+struct Killer(Child);
+
+impl Killer {
+    /// Kills the server on the nth of these calls by one of its threads. `None`: this machine does not allow it.
+    fn attach(server: &Server, calls: &str, nth: usize) -> Option<Self> {
+        let spawned = Command::new("strace")
+            .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")])
+            .args(["-e", &format!("inject={calls}:signal=SIGKILL:when={nth}")])
+            .args(["-p", &server.process.child.id().to_string()])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = spawned.ok()?;
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let attached = lines.find(|line| line.contains(" attached") || line.contains("ptrace"));
+        // It goes on to write there.
+        std::thread::spawn(move || lines.for_each(drop));
+        let killer = Self(child);
+        attached.filter(|line| line.contains(" attached")).map(|_| killer)
+    }
+}
+
+impl Drop for Killer {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        // SIGTERM lets it let go; a SIGKILL could leave the server stopped.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.0.wait();
+    }
+}
+
+/// What is asked.
+#[derive(Clone, Copy)]
+enum Request {
+    Refresh,
+    Replay,
+    Logout,
+}
+
+impl Request {
+    async fn send(self, server: &Server, session: &Session) -> reqwest::Result<Response> {
+        let newest = session.tokens.last().unwrap();
+        match self {
+            Self::Refresh => server.refresh(newest).await,
+            Self::Replay => server.refresh(&session.tokens[0]).await,
+            Self::Logout => server.post("/api/v1/logout", &json!({ "refresh_token": newest })).await,
+        }
+    }
+}
+
+/// Sends the request again and again, on a session that was not asked before, with a kill before its first write, its
+/// second, and so on, and last before its answer. After each kill the server starts again and `look` is taken.
+async fn kill_before_each_write(
+    request: Request,
+    answered: StatusCode,
+    look: impl AsyncFn(&Server, &mut Session, &str),
+) {
+    let mut server = Server::start();
+    let mut sessions = server.sessions("ann@example.com", 1).await;
+    let mut kills = 0;
+    let writes = (1..MANY).map(|nth| (WRITES, nth));
+    let mut points = writes.collect::<Vec<_>>().into_iter();
+    let mut point = points.next().unwrap();
+    loop {
+        let (calls, nth) = point;
+        let mut session = sessions.pop().unwrap();
+        server.let_every_grace_pass().await;
+        // Old enough to be replayed.
+        for _ in 0..2 {
+            server.goes_on(&mut session, "before").await;
+            server.let_every_grace_pass().await;
+        }
+        let Some(killer) = Killer::attach(&server, calls, nth) else {
+            assert!(
+                std::env::var_os("SIGNET_TEST_REQUIRE_TOOLS").is_none(),
+                "strace is missing, or may not attach: scripts/test installs it"
+            );
+            eprintln!("not run: needs strace, which scripts/test installs, and the right to attach it");
+            return;
+        };
+        let outcome = request.send(&server, &session).await;
+        drop(killer);
+        match outcome {
+            Ok(answer) => {
+                assert_eq!(answer.status(), answered);
+                assert_eq!(calls, WRITES, "it answers by a call that is not watched");
+                // There is no such write: all were tried. Now its answer.
+                point = (ANSWER, 1);
+            }
+            Err(_) => {
+                server.process.child.wait().unwrap();
+                server.again();
+                look(&server, &mut session, &format!("killed before call {nth} of {calls}")).await;
+                kills += 1;
+                if calls == ANSWER {
+                    break;
+                }
+                point = points.next().expect("fewer writes");
+            }
+        }
+        sessions = server.sessions(&format!("n{nth}-{}@example.com", calls.len()), 1).await;
+    }
+    eprintln!("{kills} kills");
+    assert!(kills > 3, "it writes, makes durable, and answers: {kills} kills");
+    assert_eq!(server.process.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a126_a_kill_before_each_write_of_a_refresh_costs_no_session() {
+    kill_before_each_write(Request::Refresh, StatusCode::OK, async |server, session, when| {
+        server.goes_on(session, when).await;
+        server.only_the_newest_lives(session).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a126_a_kill_before_each_write_of_a_revocation_leaves_the_grant_alive_or_dead() {
+    for (request, answered) in
+        [(Request::Replay, StatusCode::BAD_REQUEST), (Request::Logout, StatusCode::NO_CONTENT)]
+    {
+        kill_before_each_write(request, answered, async |server, session, when| {
+            // Nothing was answered; the same again is, and then it is over.
+            let again = request.send(server, session).await.unwrap();
+            assert_eq!(again.status(), answered, "{when}");
+            for token in &session.tokens {
+                let refused = server.refresh(token).await.unwrap();
+                assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{when}: it lives");
+            }
+        })
+        .await;
+    }
+}
