@@ -26,8 +26,8 @@ pub enum Event<'a> {
     RolesChanged(&'a UserId),
     /// `password.changed`: the account has a new password.
     PasswordChanged(&'a UserId),
-    /// `login.success`: a token was issued.
-    SignedIn(&'a UserId),
+    /// `login.success`: a grant was given, and with it a session.
+    SignedIn(&'a UserId, &'a SessionId),
     /// `login.fail`: no token was issued. The caller was told nothing of the reason.
     SignInRefused {
         /// The account, when there is one.
@@ -52,8 +52,6 @@ pub enum Event<'a> {
     EmailChanged(&'a UserId),
     /// `credential.corrupt`: the stored password hash is not one that we wrote.
     CredentialCorrupt(&'a UserId),
-    /// `session.created`: a grant was given.
-    SessionCreated(&'a UserId, &'a SessionId),
     /// `session.ended`: a grant was revoked.
     SessionEnded(&'a UserId, &'a SessionId, Revocation),
     /// `sessions.ended`: every grant of an account was revoked, or every other one.
@@ -216,7 +214,9 @@ impl<'a> Event<'a> {
             Self::UserEnabled(user) => account("user.enabled", user),
             Self::RolesChanged(user) => account("user.roles", user),
             Self::PasswordChanged(user) => account("password.changed", user),
-            Self::SignedIn(user) => account("login.success", user),
+            Self::SignedIn(user, session) => {
+                Parts { session: Some(session), ..account("login.success", user) }
+            }
             Self::SignInRefused { user, reason } => {
                 Parts { user, reason: Some(reason.as_str()), ..of("login.fail") }
             }
@@ -228,9 +228,6 @@ impl<'a> Event<'a> {
             Self::UserUnlocked(user) => account("user.unlocked", user),
             Self::EmailChanged(user) => account("user.email", user),
             Self::CredentialCorrupt(user) => Parts { is_fault: true, ..account("credential.corrupt", user) },
-            Self::SessionCreated(user, session) => {
-                Parts { session: Some(session), ..account("session.created", user) }
-            }
             Self::SessionEnded(user, session, why) => {
                 Parts { session: Some(session), reason: Some(why.as_str()), ..account("session.ended", user) }
             }

@@ -1,6 +1,7 @@
 //! A grant: user U gave client C scope S at time T. Refresh tokens, sessions and revocation hang on it.
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,6 +10,15 @@ use zeroize::Zeroizing;
 
 use crate::account::UserId;
 use crate::caller::Caller;
+use crate::config::Tokens;
+
+mod judgement;
+
+pub use judgement::{Judgement, judge};
+
+/// How long a status bit is kept beyond the last moment at which a token of its grant can be alive: a verifier's clock may
+/// be behind, and a guard may be told to allow for that.
+const BIT_MARGIN: Duration = Duration::from_secs(120);
 
 /// How many grants share one status list.
 const PER_LIST: i64 = 65_536;
@@ -162,6 +172,70 @@ pub struct Grant {
     pub bit_until: Timestamp,
     /// From where it was used last.
     pub last_caller: Caller,
+}
+
+/// What a person gave.
+pub struct Given {
+    /// Who gave it.
+    pub user: UserId,
+    /// To which client.
+    pub client_id: String,
+    /// What it allows at most.
+    pub scope: Scope,
+    /// The root key that is active now.
+    pub root_key_id: String,
+    /// From where.
+    pub caller: Caller,
+}
+
+impl Grant {
+    /// A grant that was given just now. The database gives its serial when it is written.
+    pub fn new(given: Given, lives: &Tokens, now: Timestamp) -> Self {
+        let expires_at = now.plus(lives.refresh_life);
+        Self {
+            serial: Serial::from_number(0),
+            id: GrantId::random(),
+            session: SessionId::random(),
+            user: given.user,
+            client_id: given.client_id,
+            scope: given.scope,
+            seed: Seed::random(),
+            root_key_id: given.root_key_id,
+            generation: 0,
+            rotated_at: now,
+            created_at: now,
+            authenticated_at: now,
+            idle_until: now.plus(lives.refresh_idle_life).min(expires_at),
+            expires_at,
+            revoked_at: None,
+            bit_until: bit_until(lives, now),
+            last_caller: given.caller,
+        }
+    }
+
+    /// The grant after its token was replaced. The last deadline never moves; nor does the bit's end come nearer, should
+    /// the clock have been set back: tokens that were issued before live on.
+    pub fn rotated(&self, lives: &Tokens, caller: Caller, now: Timestamp) -> Self {
+        Self {
+            generation: self.generation.saturating_add(1),
+            rotated_at: now,
+            idle_until: now.plus(lives.refresh_idle_life).min(self.expires_at),
+            bit_until: bit_until(lives, now).max(self.bit_until),
+            last_caller: caller,
+            ..self.clone()
+        }
+    }
+
+    /// Until when an access token of it may live at most: not beyond the grant itself, and not beyond what its status bit
+    /// is kept for. The settings may have changed since that was written.
+    pub fn tokens_until(&self) -> Timestamp {
+        self.bit_until.minus(BIT_MARGIN).min(self.expires_at)
+    }
+}
+
+/// Within the grace, tokens are still issued under this generation; the last of them lives this long.
+fn bit_until(lives: &Tokens, now: Timestamp) -> Timestamp {
+    now.plus(lives.refresh_grace).plus(lives.access_token_life).plus(BIT_MARGIN)
 }
 
 /// Why a grant was revoked. The word is stored and logged.

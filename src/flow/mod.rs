@@ -6,6 +6,7 @@
 pub mod access_token;
 pub mod accounts;
 pub mod device;
+pub mod grants;
 pub mod readiness;
 pub mod registration;
 pub mod self_check;

@@ -1,13 +1,15 @@
 //! The proof, at the end of a first start, that a token of ours is accepted by a verifier that knows nothing but what
 //! we publish.
 
-use signet_guard::{KeySet, KeySource, Verifier};
+use signet_guard::{KeySet, KeySource, Scope, Verifier};
 use tracing::instrument::WithSubscriber as _;
 use tracing::subscriber::NoSubscriber;
 
 use crate::account::{Email, User, UserId};
 use crate::app::App;
-use crate::flow::access_token::{self, ACCOUNT_SCOPE, Issue};
+use crate::caller::Caller;
+use crate::flow::access_token::{self, ACCOUNT_SCOPE, FIRST_PARTY_CLIENT, Issue};
+use crate::grant::{Given, Grant};
 
 /// Which step failed.
 #[derive(Debug, thiserror::Error)]
@@ -22,8 +24,17 @@ pub async fn run(app: &App) -> Result<(), SelfCheckFailed> {
     let failed = |step: &str, error: &dyn std::fmt::Display| SelfCheckFailed(format!("{step}: {error}"));
 
     let user = nobody(app).map_err(|error| failed("subject", &error))?;
-    let scope = ACCOUNT_SCOPE.parse().map_err(|error| failed("scope", &error))?;
-    let issue = Issue { user: &user, scope, authenticated_at: app.clock.now() };
+    let scope: Scope = ACCOUNT_SCOPE.parse().map_err(|error| failed("scope", &error))?;
+    let now = app.clock.now();
+    let given = Given {
+        user: user.id.clone(),
+        client_id: FIRST_PARTY_CLIENT.to_owned(),
+        scope: scope.clone(),
+        root_key_id: String::new(),
+        caller: Caller::default(),
+    };
+    let grant = Grant::new(given, &app.config.tokens, now);
+    let issue = Issue { user: &user, grant: &grant, scope, now };
     let token = access_token::issue(app, issue)
         .await
         .map_err(|error| failed("signing a token", &error))?

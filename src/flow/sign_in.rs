@@ -1,19 +1,23 @@
 //! First-party sign-in: a password for an access token.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use signet_guard::{Scope, ScopeToken, Timestamp};
+use signet_guard::Scope;
 
 use crate::account::{Email, User, UserId};
 use crate::app::App;
-use crate::audit::{self, Event, SignInRefusal, ThrottleReason};
+use crate::audit::{self, Actor, Event, SignInRefusal, ThrottleReason};
+use crate::caller::Caller;
 use crate::config::Passwords;
-use crate::flow::access_token::{self, ACCOUNT_SCOPE, Issue, Issued};
+use crate::flow::access_token::{self, FIRST_PARTY_CLIENT, Issue, Issued};
 use crate::flow::device::{DeviceId, DeviceProof, PROOF_LIFE, PresentedDevice};
+use crate::flow::grants;
 use crate::flow::throttle::{self, Charged, Limit, Throttled};
-use crate::jose::SignError;
+use crate::grant::{Given, Grant, SessionId};
+use crate::jose::{RefreshToken, SignError};
 use crate::password::{HashError, Password, PhcString, Place, Verdict};
-use crate::store::{SignInCandidate, StoreError};
+use crate::store::{SignInCandidate, StoreError, Tx};
 use crate::throttle::{Counter, Rule, Subject};
 
 /// One try to sign in.
@@ -25,7 +29,7 @@ pub struct SignIn {
     /// What the token shall allow; everything a first-party token may allow when absent.
     pub scope: Option<Scope>,
     /// Where it comes from.
-    pub address: IpAddr,
+    pub caller: Caller,
     /// The proof that this device has signed in before, if it sent one.
     pub device: Option<PresentedDevice>,
 }
@@ -34,6 +38,10 @@ pub struct SignIn {
 pub struct SignedIn {
     /// The token.
     pub issued: Issued,
+    /// What the next one is had for.
+    pub refresh_token: RefreshToken,
+    /// The grant that both rest on.
+    pub grant: Grant,
     /// The proof that this device has signed in, dated now.
     pub device: DeviceProof,
 }
@@ -61,7 +69,7 @@ pub enum SignInError {
     Store(#[from] StoreError),
 }
 
-/// Checks a password and issues an access token.
+/// Checks a password, writes a grant and issues its first tokens.
 ///
 /// An unknown address costs the same hash as a wrong password, and is counted like one. The try is counted before the
 /// hash, so that of many at once no more are looked at than are allowed, and taken back when we are to blame. The one
@@ -71,8 +79,11 @@ pub enum SignInError {
 /// # Errors
 /// See [`SignInError`].
 pub async fn sign_in(app: &App, attempt: SignIn) -> Result<SignedIn, SignInError> {
-    let SignIn { email, password, scope, address, device } = attempt;
+    let SignIn { email, password, scope, caller, device } = attempt;
     let scope = granted_scope(app, scope)?;
+    // Over HTTP there always is one; whoever has none shares a counter.
+    let address = caller.address.unwrap_or(IpAddr::from([0; 4]));
+    let keys = app.keyring.refresh_keys().ok_or(SignError::NoActiveKey)?;
     // Nobody can have such a password, so its length alone refuses it, whoever the account is. Not the limit in force:
     // that is for new passwords, and may have been higher before.
     if password.exceeds(Passwords::LONGEST) {
@@ -95,12 +106,19 @@ pub async fn sign_in(app: &App, attempt: SignIn) -> Result<SignedIn, SignInError
         audit::record(&Event::AccountLocked(user));
     }
 
+    let given = |user: UserId| Given {
+        user,
+        client_id: FIRST_PARTY_CLIENT.to_owned(),
+        scope: scope.clone(),
+        root_key_id: keys.active_root().to_string(),
+        caller,
+    };
     let checked = match verify(app, place, candidate, password).await {
-        Ok(proven) => record(app, proven, charged.clone()).await,
+        Ok(proven) => record(app, proven, given, charged.clone()).await,
         Err(error) => Err(error),
     };
-    let user = match checked {
-        Ok(user) => user,
+    let Recorded { user, grant, surplus } = match checked {
+        Ok(recorded) => recorded,
         Err(error) => {
             if !matches!(error, SignInError::Refused) {
                 throttle::give_back(app, charged).await;
@@ -108,13 +126,15 @@ pub async fn sign_in(app: &App, attempt: SignIn) -> Result<SignedIn, SignInError
             return Err(error);
         }
     };
-    let now = app.clock.now();
-    let issued = access_token::issue(app, Issue { user: &user, scope, authenticated_at: now }).await?;
+    audit::record(&Event::SignedIn(&user.id, &grant.session));
+    grants::surplus_ended(&user.id, &surplus).iter().for_each(audit::record);
+    let now = grant.created_at;
+    let issued = access_token::issue(app, Issue { user: &user, grant: &grant, scope, now }).await?;
+    let refresh_token = keys.mint(&grant, grant.generation).ok_or(SignError::NoActiveKey)?;
     let id = device.unwrap_or_else(DeviceId::random);
     let keys = app.keyring.device_keys().ok_or(SignError::NoActiveKey)?;
     let device = DeviceProof::issue(&keys, &user, &id, now).ok_or(SignError::NoActiveKey)?;
-    audit::record(&Event::SignedIn(&user.id));
-    Ok(SignedIn { issued, device })
+    Ok(SignedIn { issued, refresh_token, grant, device })
 }
 
 /// A place in the queue for a hash. Some are kept for known devices.
@@ -225,13 +245,26 @@ async fn rehash(app: &App, old: String, password: Password) -> Result<Option<Reh
     }
 }
 
-/// Writes that the sign-in took place; the account as it is then.
-async fn record(app: &App, proven: Proven, charged: Charged) -> Result<User, SignInError> {
+/// What the one write of a sign-in left.
+struct Recorded {
+    user: User,
+    grant: Grant,
+    /// The sessions that had to go for the new one.
+    surplus: Vec<SessionId>,
+}
+
+/// Writes that the sign-in took place, and the grant.
+async fn record(
+    app: &App,
+    proven: Proven,
+    given: impl FnOnce(UserId) -> Given,
+    charged: Charged,
+) -> Result<Recorded, SignInError> {
     let Proven { user, rehashed } = proven;
     let record = Record {
-        user: user.id.clone(),
         credential_version: user.credential_version,
-        now: app.clock.now(),
+        grant: Grant::new(given(user.id.clone()), &app.config.tokens, app.clock.now()),
+        access_token_life: app.config.tokens.access_token_life,
         rehashed,
         charged,
     };
@@ -241,33 +274,37 @@ async fn record(app: &App, proven: Proven, charged: Charged) -> Result<User, Sig
 
 /// The one write of a sign-in.
 struct Record {
-    user: UserId,
     credential_version: i64,
-    now: Timestamp,
+    grant: Grant,
+    access_token_life: Duration,
     rehashed: Option<Rehashed>,
     charged: Charged,
 }
 
 impl Record {
-    /// The account as it is now, if the sign-in stands. Read again, because its roles may have changed since the
-    /// password was read, and held by the update before, so that they cannot change until this unit ends.
-    async fn commit(&self, tx: &mut crate::store::Tx) -> Result<Option<User>, StoreError> {
-        if !tx.record_sign_in(&self.user, self.credential_version, self.now).await? {
+    /// The account as it is now and its grant, if the sign-in stands. Read again, because its roles may have changed since
+    /// the password was read, and held by the update before, so that they cannot change until this unit ends.
+    async fn commit(&self, tx: &mut Tx) -> Result<Option<Recorded>, StoreError> {
+        let Grant { user: id, session, created_at: now, last_caller: caller, .. } = &self.grant;
+        if !tx.record_sign_in(id, self.credential_version, *now).await? {
             return Ok(None);
         }
         if let Some(Rehashed { old, new }) = &self.rehashed {
             // Someone else may have replaced it in between; theirs is as good.
-            tx.replace_outdated_password(&self.user, old, new.as_str()).await?;
+            tx.replace_outdated_password(id, old, new.as_str()).await?;
         }
         throttle::succeed(tx, &self.charged).await?;
-        tx.user(&self.user).await
+        let Some(user) = tx.user(id).await? else { return Ok(None) };
+        let serial = tx.insert_grant(&self.grant).await?;
+        tx.append_audit(&audit::row(&Event::SignedIn(id, session), Actor::User, caller, *now)).await?;
+        let surplus = grants::end_surplus(tx, &self.grant, self.access_token_life).await?;
+        Ok(Some(Recorded { user, grant: Grant { serial, ..self.grant.clone() }, surplus }))
     }
 }
 
 /// All that a first-party token may allow, or the part of it that was asked for.
 fn granted_scope(app: &App, asked: Option<Scope>) -> Result<Scope, SignInError> {
-    let own = ScopeToken::parse(ACCOUNT_SCOPE).ok();
-    let offered: Scope = app.config.tokens.scopes.iter().cloned().chain(own).collect();
+    let offered = grants::offered_scope(app);
     match asked {
         None => Ok(offered),
         Some(asked) if asked.iter().all(|token| offered.contains(token.as_str())) => Ok(asked),

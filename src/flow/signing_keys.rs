@@ -7,8 +7,8 @@ use crate::app::App;
 use crate::audit::{self, Event};
 use crate::config::RootKeySource;
 use crate::jose::{
-    GenerateError, ImportError, MacKeys, PrivateKey, PublicJwk, PublishError, PublishedKeys, RootKeyError,
-    RootKeyId, RootKeys, SealContext, SealError, SigningKey,
+    GenerateError, ImportError, MacKeys, PrivateKey, PublicJwk, PublishError, PublishedKeys, RefreshKeys,
+    RootKeyError, RootKeyId, RootKeys, SealContext, SealError, SigningKey,
 };
 use crate::store::{KeyStatus, SigningKeyRow, StoreError};
 
@@ -121,6 +121,7 @@ pub async fn load_or_create(app: &App) -> Result<Loaded, SigningKeysError> {
     }
     install(app, &roots, &rows)?;
     app.keyring.install_device_keys(MacKeys::derive(&roots, DEVICE_KEYS)?);
+    app.keyring.install_refresh_keys(RefreshKeys::derive(&roots)?);
     Ok(loaded)
 }
 

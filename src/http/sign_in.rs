@@ -9,9 +9,10 @@ use utoipa::ToSchema;
 
 use super::device_cookie;
 use super::error::Problem;
-use super::extract::{ClientAddress, JsonBody};
+use super::extract::JsonBody;
 use crate::account::{Email, Invalid};
 use crate::app::App;
+use crate::caller::Caller;
 use crate::flow::device::PresentedDevice;
 use crate::flow::sign_in::{self, SignIn, SignedIn};
 use crate::password::Password;
@@ -53,6 +54,9 @@ pub(crate) struct TokenResponse {
     /// What the token allows.
     #[schema(example = "signet:account")]
     scope: String,
+    /// What the next access token is had for, at `POST /api/v1/refresh`: opaque, and secret. Each answer there carries the one to use from then on.
+    #[schema(example = "sgr_AbC…")]
+    refresh_token: String,
     /// The proof that this device has signed in to this account, for 180 days: send it with the next sign-in, and keep it
     /// as you keep the token. It is worth nothing without the password, and void with a new one.
     #[schema(example = "sgd_AbC…")]
@@ -60,12 +64,13 @@ pub(crate) struct TokenResponse {
 }
 
 impl From<SignedIn> for TokenResponse {
-    fn from(SignedIn { issued, device }: SignedIn) -> Self {
+    fn from(SignedIn { issued, refresh_token, device, .. }: SignedIn) -> Self {
         Self {
             access_token: issued.access_token,
             token_type: "Bearer",
             expires_in: issued.expires_in,
             scope: issued.scope.to_string(),
+            refresh_token: refresh_token.as_str().to_owned(),
             device: device.as_str().to_owned(),
         }
     }
@@ -86,7 +91,7 @@ impl From<SignedIn> for TokenResponse {
 pub(crate) async fn login(
     app: Data<App>,
     request: HttpRequest,
-    ClientAddress(address): ClientAddress,
+    caller: Caller,
     body: JsonBody,
 ) -> Result<HttpResponse, Problem> {
     let JsonBody(mut fields) = body;
@@ -100,7 +105,7 @@ pub(crate) async fn login(
     let device = device
         .and_then(|text| PresentedDevice::parse(&text))
         .or_else(|| device_cookie::presented(issuer, request.headers()));
-    let attempt = SignIn { email, password: Password::new(password), scope, address, device };
+    let attempt = SignIn { email, password: Password::new(password), scope, caller, device };
     let signed_in = sign_in::sign_in(&app, attempt).await?;
     let cookie = device_cookie::set(issuer, &signed_in.device);
     Ok(HttpResponse::Ok().insert_header((SET_COOKIE, cookie)).json(TokenResponse::from(signed_in)))

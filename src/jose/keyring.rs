@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use signet_guard::{AccessTokenClaims, KeySet, SharedKeys};
 
-use super::{MacKeys, PublishError, PublishedKeys, SignError, SigningKey};
+use super::{MacKeys, PublishError, PublishedKeys, RefreshKeys, SignError, SigningKey};
 use crate::cpu_pool::{CpuPool, Full, Lost, PoolSettings};
 
 /// How many signatures may wait for each thread: at most a second's worth.
@@ -18,6 +18,7 @@ pub struct Keyring {
     published: ArcSwap<PublishedKeys>,
     shared: SharedKeys,
     device_keys: ArcSwapOption<MacKeys>,
+    refresh_keys: ArcSwapOption<RefreshKeys>,
     /// Signs beside the request threads: a signature keeps a core busy for most of a millisecond.
     pool: CpuPool<()>,
 }
@@ -42,6 +43,7 @@ impl Keyring {
             published: ArcSwap::from_pointee(empty),
             shared: SharedKeys::new(KeySet::default()),
             device_keys: ArcSwapOption::empty(),
+            refresh_keys: ArcSwapOption::empty(),
             pool: CpuPool::start(&settings, || ())?,
         })
     }
@@ -69,6 +71,16 @@ impl Keyring {
     /// The keys that prove which device has signed in before; `None` until they are installed.
     pub fn device_keys(&self) -> Option<Arc<MacKeys>> {
         self.device_keys.load_full()
+    }
+
+    /// Replaces the keys that refresh tokens are derived with.
+    pub fn install_refresh_keys(&self, keys: RefreshKeys) {
+        self.refresh_keys.store(Some(Arc::new(keys)));
+    }
+
+    /// The keys that refresh tokens are derived with; `None` until they are installed.
+    pub fn refresh_keys(&self) -> Option<Arc<RefreshKeys>> {
+        self.refresh_keys.load_full()
     }
 
     /// The published set.

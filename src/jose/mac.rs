@@ -48,6 +48,12 @@ impl MacKeys {
         Some(Mac { root: *root, tag })
     }
 
+    /// A tag over all parts in their order, under the root key of that fingerprint. `None`: there is none such.
+    pub fn authenticate_under(&self, root: [u8; 4], parts: &[&[u8]]) -> Option<[u8; TAG_BYTES]> {
+        let MacKey { key, .. } = self.0.iter().find(|key| key.root == root)?;
+        hmac::sign(key, &message(parts)).as_ref().try_into().ok()
+    }
+
     /// Whether a tag is ours and over just these parts. Compared in constant time.
     pub fn verify(&self, parts: &[&[u8]], mac: &Mac) -> bool {
         let message = message(parts);
@@ -62,9 +68,10 @@ impl std::fmt::Debug for MacKeys {
     }
 }
 
-/// Each part behind its length, so that no two lists of parts read alike.
-fn message(parts: &[&[u8]]) -> Vec<u8> {
-    let mut message = Vec::new();
+/// Each part behind its length, so that no two lists of parts read alike. A part may be a secret: the bytes are wiped.
+fn message(parts: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    let length = parts.iter().map(|part| size_of::<u64>() + part.len()).sum();
+    let mut message = Zeroizing::new(Vec::with_capacity(length));
     for part in parts {
         message.extend_from_slice(&(part.len() as u64).to_be_bytes());
         message.extend_from_slice(part);
