@@ -84,8 +84,11 @@ impl Durable {
             for _ in 0..threads {
                 let signed: SyncSender<()> = signed.clone();
                 scope.spawn(move || {
-                    while started.elapsed() < lasts && signed.send(()).is_ok() {
+                    while started.elapsed() < lasts {
                         sign(key);
+                        if signed.send(()).is_err() {
+                            break;
+                        }
                     }
                 });
             }

@@ -12,6 +12,7 @@ pub mod held;
 pub mod memory;
 pub mod polls;
 pub mod probe;
+pub mod program;
 pub mod server;
 
 /// A password that every policy accepts.

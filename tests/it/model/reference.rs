@@ -20,6 +20,9 @@ pub(super) struct Grant {
     idle_until: Seconds,
     ends: Seconds,
     revoked: bool,
+    /// A deadline was passed once. Its row may have been swept, and then it does not come back with a clock set back.
+    overdue: bool,
+    swept: bool,
 }
 
 /// Everything there is.
@@ -64,7 +67,15 @@ impl Reference {
     pub(super) fn sign_in(&mut self, rules: Rules, user: usize, now: Seconds) {
         let ends = now + rules.life;
         let idle_until = ends.min(now + rules.idle_life);
-        self.grants.push(Grant { user, newest: 0, newest_since: now, idle_until, ends, revoked: false });
+        let grant = Grant { user, newest: 0, newest_since: now, idle_until, ends, revoked: false, overdue: false, swept: false };
+        self.grants.push(grant);
+    }
+
+    /// It is so late somewhere.
+    pub(super) fn at_time(&mut self, now: Seconds) {
+        for grant in &mut self.grants {
+            grant.overdue |= now >= grant.idle_until;
+        }
     }
 
     /// What comes of an act, and what it leaves behind.
@@ -95,6 +106,20 @@ impl Grant {
         self.revoked
     }
 
+    /// Whether it may be gone for good, and with it every trace.
+    pub(super) fn may_be_swept(&self) -> bool {
+        self.overdue
+    }
+
+    /// It is gone for good.
+    pub(super) fn sweep(&mut self) {
+        (self.revoked, self.swept) = (true, true);
+    }
+
+    pub(super) fn is_swept(&self) -> bool {
+        self.swept
+    }
+
     fn refresh(&mut self, rules: Rules, token: usize, now: Seconds) -> Outcome {
         if self.revoked || now >= self.ends || now >= self.idle_until {
             return Outcome::Refused;
@@ -104,6 +129,7 @@ impl Grant {
         match self.newest - token {
             0 if !within_grace => {
                 self.newest += 1;
+                self.overdue = false;
                 self.newest_since = now;
                 self.idle_until = self.ends.min(now + rules.idle_life);
                 Outcome::Token(self.newest)

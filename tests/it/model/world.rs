@@ -83,7 +83,7 @@ impl World {
     pub(super) async fn play(&mut self, story: &[Step]) -> Checked {
         self.stories += 1;
         let mut told = Told { now: NOW, ..Told::default() };
-        self.set_clocks(&told);
+        self.set_clocks(&mut told);
         for user in 0..USERS {
             self.servers[0].register(&self.address(user)).await;
         }
@@ -104,9 +104,11 @@ impl World {
         format!("n{}-{user}@example.com", self.stories)
     }
 
-    fn set_clocks(&self, told: &Told) {
+    fn set_clocks(&self, told: &mut Told) {
         for (number, server) in self.servers.iter().enumerate() {
-            server.clock.set(Timestamp::from_seconds(told.now_at(number)));
+            let now = told.now_at(number);
+            server.clock.set(Timestamp::from_seconds(now));
+            told.reference.at_time(now);
         }
     }
 
@@ -187,8 +189,10 @@ impl World {
             let (mut reference, mut seen) = (told.reference.clone(), told.seen.clone());
             let agrees = order.into_iter().all(|at| {
                 let (act, server) = acts[at];
+                let before = reference.clone();
                 let wanted = reference.act(self.rules, act, told.now_at(server));
                 is_what_is_wanted(act, wanted, &answers[at], &mut seen)
+                    || is_swept(act, before, &mut reference, &answers[at])
             });
             if agrees {
                 (told.reference, told.seen) = (reference, seen);
@@ -239,11 +243,10 @@ impl World {
     /// What is dead in the model is marked in the database, from where every guard learns it; and nothing else is.
     async fn compare_revocations(&mut self, told: &Told) -> Checked {
         for ((session, _), grant) in told.seen.iter().zip(&told.reference.grants) {
-            let count = format!(
-                "SELECT count(*) FROM grants WHERE session_id = '{session}' AND revoked_at IS NULL"
-            );
-            let alive = self.outside.number(&count).await;
-            if (alive == 0) != grant.is_revoked() {
+            let rows = format!("SELECT count(*) FROM grants WHERE session_id = '{session}'");
+            let alive = self.outside.number(&format!("{rows} AND revoked_at IS NULL")).await;
+            let swept = grant.may_be_swept() && self.outside.number(&rows).await == 0;
+            if grant.is_swept() && !swept || !swept && (alive == 0) != grant.is_revoked() {
                 return failed(format!("rows not revoked: {alive}, and in the model: {grant:?}"));
             }
         }
@@ -306,6 +309,17 @@ fn is_what_is_wanted(
         }
         _ => false,
     }
+}
+
+/// Whether it was refused because nothing is left of the grant.
+fn is_swept(act: Act, before: Reference, reference: &mut Reference, answer: &Answer) -> bool {
+    let (Act::Refresh { grant, .. }, Answer::Refused) = (act, answer) else { return false };
+    if !before.grants[grant].may_be_swept() {
+        return false;
+    }
+    *reference = before;
+    reference.grants[grant].sweep();
+    true
 }
 
 fn failed<T>(why: String) -> Checked<T> {
