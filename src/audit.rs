@@ -48,8 +48,16 @@ pub enum Event<'a> {
     AccountLocked(&'a UserId),
     /// `user.unlocked`: the operator forgave strangers their tries.
     UserUnlocked(&'a UserId),
-    /// `user.email`: the operator changed the sign-in name.
+    /// `user.email`: the sign-in name changed.
     EmailChanged(&'a UserId),
+    /// `user.name`: the person changed what the account is called.
+    NameChanged(&'a UserId),
+    /// `user.deleted`: the account is gone, with its password, its roles and its sessions.
+    UserDeleted(&'a UserId),
+    /// `reauthentication.fail`: somebody with a good token did not prove to be the owner, and nothing was changed.
+    ReauthenticationFailed(&'a UserId, Option<&'a SessionId>, ReauthenticationRefusal),
+    /// `reauthentication.throttled`: a proof was turned away before its password was looked at.
+    ReauthenticationThrottled(&'a UserId, Option<&'a SessionId>, ThrottleReason),
     /// `credential.corrupt`: the stored password hash is not one that we wrote.
     CredentialCorrupt(&'a UserId),
     /// `session.ended`: a grant was revoked.
@@ -95,7 +103,28 @@ impl SignInRefusal {
     }
 }
 
-/// What a sign-in that was turned away was counted against.
+/// Why somebody with a good token did not prove to be the owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReauthenticationRefusal {
+    /// No password was sent, and the sign-in is too long ago or the password is needed in any case.
+    NoProof,
+    /// The password is not the account's.
+    WrongPassword,
+    /// The account was disabled or given a new password meanwhile.
+    Superseded,
+}
+
+impl ReauthenticationRefusal {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NoProof => "no-proof",
+            Self::WrongPassword => "wrong-password",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// What a try that was turned away was counted against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ThrottleReason {
     /// The tries of all strangers at this account.
@@ -104,7 +133,9 @@ pub enum ThrottleReason {
     Device,
     /// The tries from this address.
     Address,
-    /// Strangers have used the last of their tries at this account.
+    /// The proofs of the password within this session.
+    Session,
+    /// Strangers, or this session, have used the last of their tries at this account.
     Locked,
 }
 
@@ -114,6 +145,7 @@ impl ThrottleReason {
             Self::Account => "account",
             Self::Device => "device",
             Self::Address => "address",
+            Self::Session => "session",
             Self::Locked => "locked",
         }
     }
@@ -227,6 +259,14 @@ impl<'a> Event<'a> {
             Self::AccountLocked(user) => account("account.locked", user),
             Self::UserUnlocked(user) => account("user.unlocked", user),
             Self::EmailChanged(user) => account("user.email", user),
+            Self::NameChanged(user) => account("user.name", user),
+            Self::UserDeleted(user) => account("user.deleted", user),
+            Self::ReauthenticationFailed(user, session, why) => {
+                Parts { session, reason: Some(why.as_str()), ..account("reauthentication.fail", user) }
+            }
+            Self::ReauthenticationThrottled(user, session, why) => {
+                Parts { session, reason: Some(why.as_str()), ..account("reauthentication.throttled", user) }
+            }
             Self::CredentialCorrupt(user) => Parts { is_fault: true, ..account("credential.corrupt", user) },
             Self::SessionEnded(user, session, why) => {
                 Parts { session: Some(session), reason: Some(why.as_str()), ..account("session.ended", user) }

@@ -16,6 +16,7 @@ pub mod cpu_pool;
 pub mod config;
 
 pub mod grant;
+
 pub mod throttle;
 
 pub mod jose;

@@ -11,6 +11,7 @@ use signet_guard::Timestamp;
 
 use crate::account::Email;
 use crate::config::Throttle;
+use crate::grant::SessionId;
 
 /// The first wait after the free tries; each further try doubles it.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -36,6 +37,11 @@ impl Subject {
     /// Sign-ins from one known device.
     pub fn device(id: &[u8]) -> Self {
         Self::of("device", id)
+    }
+
+    /// Proofs of the password within one session.
+    pub fn session(id: &SessionId) -> Self {
+        Self::of("session", id.as_str().as_bytes())
     }
 
     /// Sign-ins from one network address.
@@ -121,6 +127,12 @@ impl Rule {
             limit: settings.account_limit,
             locked_for: Some(proof_life),
         }
+    }
+
+    /// For [`Subject::session`]. At the limit the session may prove nothing any more for as
+    /// long as one may live; a new one may.
+    pub fn session(settings: &Throttle, longest_life: Duration) -> Self {
+        Self::device(settings, longest_life)
     }
 
     /// For [`Subject::sign_in_address`].

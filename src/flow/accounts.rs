@@ -4,9 +4,12 @@ use signet_guard::Timestamp;
 
 use crate::account::{DisplayName, Email, Role, User, UserId};
 use crate::app::App;
-use crate::audit::{self, Event};
+use crate::audit::{self, Actor, Event};
+use crate::caller::Caller;
+use crate::flow::sessions::{self, By};
+use crate::grant::Revocation;
 use crate::password::{Context, HashError, Password, PhcString, Place, PolicyFault};
-use crate::store::{StoreError, Tx};
+use crate::store::{Session, StoreError, Tx};
 use crate::throttle::{Counter, Rule, Subject};
 
 /// An account to be made.
@@ -120,7 +123,7 @@ pub async fn by_id(app: &App, id: UserId) -> Result<Option<User>, StoreError> {
     app.db.read(id, |tx, id| Box::pin(async move { tx.user(id).await })).await
 }
 
-/// Stops an account from signing in; also a sign-in that is under way.
+/// Stops an account from signing in, also a sign-in that is under way, and ends its sessions.
 ///
 /// # Errors
 /// When no account has the address, or the database fails.
@@ -150,7 +153,7 @@ pub async fn set_roles(app: &App, email: Email, roles: Vec<Role>) -> Result<User
     Ok(user)
 }
 
-/// Gives an account a new password; a sign-in under way with the old one fails.
+/// Gives an account a new password, and ends its sessions; a sign-in under way with the old one fails.
 ///
 /// # Errors
 /// When no account has the address, the password is refused, or hashing or storing fails.
@@ -174,7 +177,7 @@ pub async fn unlock(app: &App, email: Email) -> Result<User, AccountError> {
     Ok(user)
 }
 
-/// Gives an account another address to sign in with. Its password and its known devices stay.
+/// Gives an account another address to sign in with, and ends its sessions. Its password and its known devices stay.
 ///
 /// # Errors
 /// When no account has the first address, one has the second, or the database fails.
@@ -207,6 +210,8 @@ pub struct Record {
     pub strangers_free_at: Option<Timestamp>,
     /// Whether strangers have used all their tries.
     pub is_locked: bool,
+    /// Its sessions, also those that have ended, as long as anything is stored of them.
+    pub sessions: Vec<Session>,
 }
 
 /// Everything about the account with this address.
@@ -214,18 +219,19 @@ pub struct Record {
 /// # Errors
 /// When no account has the address, or the database fails.
 pub async fn record(app: &App, email: Email) -> Result<Record, AccountError> {
-    let (user, password_changed_at, counter) = app
+    let (user, password_changed_at, counter, sessions) = app
         .db
         .read(email, |tx, email| {
             Box::pin(async move {
                 let Some(user) = tx.user_by_email(email).await? else { return Ok(None) };
                 let subject = Subject::strangers(&user.email);
                 let [counter, ..] = tx.throttles([&subject, &subject, &subject]).await?;
-                Ok(Some((tx.password_changed_at(&user.id).await?, user, counter)))
+                let changed_at = tx.password_changed_at(&user.id).await?;
+                let sessions = tx.sessions(&user.id).await?;
+                Ok(Some((user, changed_at, counter, sessions)))
             })
         })
         .await?
-        .map(|(changed_at, user, counter)| (user, changed_at, counter))
         .ok_or(AccountError::NoSuchUser)?;
     let now = app.clock.now();
     let rule = Rule::strangers(&app.config.throttle);
@@ -238,6 +244,7 @@ pub async fn record(app: &App, email: Email) -> Result<Record, AccountError> {
         stranger_tries: counter.tries,
         strangers_free_at: refused.filter(|_| !is_locked).map(|_| counter.free_at),
         is_locked,
+        sessions,
     })
 }
 
@@ -259,38 +266,61 @@ enum Change {
 }
 
 impl Change {
-    async fn apply(&self, tx: &mut Tx, user: &User, now: Timestamp) -> Result<(), StoreError> {
+    /// Answers why the sessions of the account must end with it, if they must.
+    async fn apply(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+        now: Timestamp,
+    ) -> Result<Option<Revocation>, StoreError> {
         match self {
-            Self::Disable => tx.disable_user(&user.id, now).await.map(drop),
-            Self::Enable => tx.enable_user(&user.id).await.map(drop),
-            Self::Roles(roles) => tx.set_roles(&user.id, roles).await.map(drop),
+            Self::Disable => {
+                tx.disable_user(&user.id, now).await?;
+                return Ok(Some(Revocation::AccountDisabled));
+            }
+            Self::Enable => tx.enable_user(&user.id).await.map(drop)?,
+            Self::Roles(roles) => tx.set_roles(&user.id, roles).await.map(drop)?,
             Self::Password(phc) => {
                 tx.put_password(&user.id, phc.as_str(), now).await?;
-                tx.delete_throttle(&Subject::strangers(&user.email)).await.map(drop)
+                tx.delete_throttle(&Subject::strangers(&user.email)).await?;
+                return Ok(Some(Revocation::CredentialChanged));
             }
-            Self::Unlock => tx.delete_throttle(&Subject::strangers(&user.email)).await.map(drop),
+            Self::Unlock => tx.delete_throttle(&Subject::strangers(&user.email)).await.map(drop)?,
+            Self::Email(new) if *new == user.email => {}
             Self::Email(new) => {
                 if tx.set_email(&user.id, new).await? {
                     // As for a new account.
                     tx.delete_throttle(&Subject::strangers(new)).await?;
+                    return Ok(Some(Revocation::CredentialChanged));
                 }
-                Ok(())
             }
         }
+        Ok(None)
     }
 }
 
 /// Changes the account with this address and answers how it stands afterwards.
 async fn change(app: &App, email: Email, change: Change) -> Result<User, AccountError> {
     let unit = (email, change, app.clock.now());
-    app.db
+    let (user, ended) = app
+        .db
         .write(unit, |tx, (email, change, now)| {
             Box::pin(async move {
                 let Some(user) = tx.user_by_email(email).await? else { return Ok(None) };
-                change.apply(tx, &user, *now).await?;
-                tx.user(&user.id).await
+                let ended = match change.apply(tx, &user, *now).await? {
+                    None => None,
+                    Some(why) => {
+                        let by = By { actor: Actor::Operator, caller: Caller::default(), why, at: *now };
+                        Some((why, sessions::end_all(tx, &user.id, None, &by).await?))
+                    }
+                };
+                Ok(tx.user(&user.id).await?.map(|user| (user, ended)))
             })
         })
         .await?
-        .ok_or(AccountError::NoSuchUser)
+        .ok_or(AccountError::NoSuchUser)?;
+    if let Some((why, ended)) = ended {
+        sessions::record_all(&user.id, why, ended);
+    }
+    Ok(user)
 }

@@ -5,11 +5,15 @@
 
 pub mod access_token;
 pub mod accounts;
+pub mod deletion;
 pub mod device;
 pub mod grants;
+pub mod own_account;
 pub mod readiness;
+pub mod reauthentication;
 pub mod registration;
 pub mod self_check;
+pub mod sessions;
 pub mod sign_in;
 pub mod signing_keys;
 pub mod throttle;

@@ -23,8 +23,8 @@ mod cors;
 mod device_cookie;
 mod docs;
 mod health;
-mod me;
 pub mod openapi;
+mod own_account;
 mod parts;
 mod registration;
 mod sign_in;
@@ -90,6 +90,10 @@ const fn post(path: &'static str, cors: Cors, handler: fn() -> Route) -> RouteEn
     RouteEntry { method: Method::POST, path, under: Under::Issuer, caching: Caching::Never, cors, handler }
 }
 
+const fn change(method: Method, path: &'static str, handler: fn() -> Route) -> RouteEntry {
+    RouteEntry { method, path, under: Under::Issuer, caching: Caching::Never, cors: Cors::Allowed, handler }
+}
+
 /// Every route there is.
 #[rustfmt::skip]
 pub const ROUTES: &[RouteEntry] = &[
@@ -98,7 +102,14 @@ pub const ROUTES: &[RouteEntry] = &[
 
     post("/api/v1/register", Cors::Allowed, || web::to(registration::register)),
     post("/api/v1/login",    Cors::Allowed, || web::to(sign_in::login)),
-    get("/api/v1/me", Caching::Never, Cors::Allowed, || web::to(me::show)),
+
+    get("/api/v1/me", Caching::Never, Cors::Allowed,  || web::to(own_account::account::show)),
+    change(Method::PATCH,  "/api/v1/me",               || web::to(own_account::account::update)),
+    change(Method::DELETE, "/api/v1/me",               || web::to(own_account::account::delete)),
+    change(Method::PUT,    "/api/v1/me/password",      || web::to(own_account::password::change)),
+    get("/api/v1/me/sessions", Caching::Never, Cors::Allowed, || web::to(own_account::sessions::list)),
+    change(Method::DELETE, "/api/v1/me/sessions",      || web::to(own_account::sessions::end_all)),
+    change(Method::DELETE, "/api/v1/me/sessions/{id}", || web::to(own_account::sessions::end_one)),
 
     get("/health/live",  Caching::Never, Cors::Never, || web::to(health::live)),
     get("/health/ready", Caching::Never, Cors::Never, || web::to(health::ready)),

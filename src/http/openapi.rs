@@ -1,13 +1,14 @@
 //! The OpenAPI document, generated from the handlers. `openapi.json` in the repository is a copy that a test compares.
 
 use utoipa::openapi::content::ContentBuilder;
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, Ref, ServerBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{docs, health, me, registration, sign_in, well_known};
+use super::own_account::{account, password, sessions};
+use super::{docs, health, registration, sign_in, well_known};
 use crate::http::error::{self, Problem};
 use crate::http::extract::FieldFault;
 
@@ -20,13 +21,16 @@ use crate::http::extract::FieldFault;
     ),
     paths(
         well_known::jwks, well_known::metadata,
-        registration::register, sign_in::login, me::show,
+        registration::register, sign_in::login,
+        account::show, account::update, account::delete, password::change,
+        sessions::list, sessions::end_one, sessions::end_all,
         health::live, health::ready,
         docs::openapi, docs::index,
     ),
     components(schemas(Problem, FieldFault)),
     tags(
-        (name = "accounts", description = "Make an account, sign in, read it."),
+        (name = "accounts", description = "Make an account, sign in."),
+        (name = "own account", description = "Read and change one's own account, guarded by its access token."),
         (name = "verifiers", description = "What an API needs to verify tokens offline."),
         (name = "operation", description = "For the operator."),
     ),
@@ -61,11 +65,26 @@ struct SharedAnswers;
 impl Modify for SharedAnswers {
     fn modify(&self, document: &mut Document) {
         for item in document.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            let PathItem { get, post, put, patch, delete, .. } = item;
+            for operation in [get, post, put, patch, delete].into_iter().flatten() {
                 share(operation, "405", "Another method.");
                 share(operation, "421", "The Host header names none of this service's hosts.");
                 share(operation, "500", "Something went wrong here.");
                 share(operation, "503", "Temporarily unavailable; see Retry-After.");
+                if operation.security.is_some() {
+                    share(
+                        operation,
+                        "400",
+                        "More than one token was sent, or the request is not valid; see errors.",
+                    );
+                    share(operation, "401", "No valid token, or its account is not active any more.");
+                    share(
+                        operation,
+                        "403",
+                        "The token lacks the scope signet:account, or a proof is needed that was not given: \
+                         reauthentication-required.",
+                    );
+                }
                 if operation.request_body.is_some() {
                     share(operation, "400", "The request is not valid; see errors.");
                     share(operation, "408", "The body took too long.");

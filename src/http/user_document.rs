@@ -39,7 +39,7 @@ impl From<&User> for UserDocument {
 }
 
 /// RFC 3339 in UTC. An instant beyond the year 9999 is one we never wrote.
-fn rfc3339(instant: Timestamp) -> String {
+pub(super) fn rfc3339(instant: Timestamp) -> String {
     OffsetDateTime::from_unix_timestamp(instant.as_seconds())
         .ok()
         .and_then(|instant| instant.format(&Rfc3339).ok())

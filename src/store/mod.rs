@@ -15,6 +15,7 @@ mod migrations;
 mod passwords;
 mod postgres;
 mod private_file;
+mod sessions;
 mod signing_keys;
 mod sqlite;
 mod status;
@@ -27,6 +28,7 @@ pub use audit::AuditRow;
 pub use error::{Cause, StoreError};
 pub use migrations::Migrated;
 pub use passwords::SignInCandidate;
+pub use sessions::Session;
 pub use signing_keys::{KeyStatus, SigningKeyRow};
 pub use tx::Tx;
 

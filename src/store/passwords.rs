@@ -14,6 +14,11 @@ const SIGN_IN_CANDIDATE: &str = concat!(
     user_columns!(),
     ", p.phc FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE u.email = $1"
 );
+const CREDENTIAL: &str = concat!(
+    "SELECT ",
+    user_columns!(),
+    ", p.phc FROM users u LEFT JOIN passwords p ON p.user_id = u.id WHERE u.id = $1"
+);
 const BUMP_CREDENTIAL_VERSION: &str =
     "UPDATE users SET credential_version = credential_version + 1 WHERE id = $1";
 const PUT_PASSWORD: &str = "INSERT INTO passwords (user_id, phc, changed_at) VALUES ($1, $2, $3) \
@@ -38,34 +43,41 @@ impl fmt::Debug for SignInCandidate {
     }
 }
 
+/// The columns of a [`UserRow`], and the hash.
+type CandidateRow =
+    (String, String, Option<String>, i64, i64, Option<i64>, Option<i64>, Option<String>, Option<String>);
+
+fn candidate(row: CandidateRow) -> Result<SignInCandidate, StoreError> {
+    let (id, email, name, version, created_at, last_sign_in, disabled_at, roles, password) = row;
+    let user: UserRow = (id, email, name, version, created_at, last_sign_in, disabled_at, roles);
+    Ok(SignInCandidate { user: user_from_row(user)?, password })
+}
+
 impl Tx {
     /// The account with this address and the hash of its password.
     ///
     /// # Errors
     /// As [`Tx::user`].
     pub async fn sign_in_candidate(&mut self, email: &Email) -> Result<Option<SignInCandidate>, StoreError> {
-        type Row = (
-            String,
-            String,
-            Option<String>,
-            i64,
-            i64,
-            Option<i64>,
-            Option<i64>,
-            Option<String>,
-            Option<String>,
-        );
-        let row: Option<Row> = fetch_optional!(self, sqlx::query_as(SIGN_IN_CANDIDATE).bind(email.as_str()))?;
-        let Some((id, email, name, version, created_at, last_sign_in, disabled_at, roles, password)) = row
-        else {
+        let row: Option<CandidateRow> =
+            fetch_optional!(self, sqlx::query_as(SIGN_IN_CANDIDATE).bind(email.as_str()))?;
+        let Some(row) = row else {
             // Reading an account's row takes time too, and nothing shall tell who has one: as much is read of nobody's.
             let nobody: UserRow =
                 (NOBODY.to_owned(), email.as_str().to_owned(), None, 0, 0, Some(0), None, None);
             std::hint::black_box(user_from_row(nobody)?);
             return Ok(None);
         };
-        let user: UserRow = (id, email, name, version, created_at, last_sign_in, disabled_at, roles);
-        Ok(Some(SignInCandidate { user: user_from_row(user)?, password }))
+        candidate(row).map(Some)
+    }
+
+    /// The account with this id and the hash of its password.
+    ///
+    /// # Errors
+    /// As [`Tx::user`].
+    pub async fn credential(&mut self, id: &UserId) -> Result<Option<SignInCandidate>, StoreError> {
+        let row: Option<CandidateRow> = fetch_optional!(self, sqlx::query_as(CREDENTIAL).bind(id.as_str()))?;
+        row.map(candidate).transpose()
     }
 
     /// Gives an account a password and bumps its credential version, also when it is the account's first. `false`: no

@@ -29,6 +29,11 @@ const DISABLE_USER: &str = "UPDATE users SET disabled_at = COALESCE(disabled_at,
      credential_version = credential_version + 1 WHERE id = $1";
 const ENABLE_USER: &str =
     "UPDATE users SET disabled_at = NULL, credential_version = credential_version + 1 WHERE id = $1";
+const HOLD_USER: &str =
+    "UPDATE users SET email = email WHERE id = $1 AND disabled_at IS NULL AND credential_version = $2";
+const SET_NAME: &str = "UPDATE users SET name = $2 WHERE id = $1";
+// Password and roles go with it, by reference.
+const DELETE_USER: &str = "DELETE FROM users WHERE id = $1";
 // The unique index has the last word where two transactions take one address at once.
 const SET_EMAIL: &str = "UPDATE users SET email = $2 \
      WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users taken WHERE taken.email = $2 AND taken.id <> $1)";
@@ -184,5 +189,32 @@ impl Tx {
             sqlx::query(RECORD_SIGN_IN).bind(id.as_str()).bind(credential_version).bind(now.as_seconds())
         )?;
         Ok(changed == 1)
+    }
+
+    /// Holds an account until the unit ends, if it is enabled and its credentials are still those that were verified.
+    /// `false`: they are not, and what was asked for must not be done.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn hold_user(&mut self, id: &UserId, credential_version: i64) -> Result<bool, StoreError> {
+        let held = execute!(self, sqlx::query(HOLD_USER).bind(id.as_str()).bind(credential_version))?;
+        Ok(held == 1)
+    }
+
+    /// Calls an account something else, or nothing. `false`: no such account.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn set_name(&mut self, id: &UserId, name: Option<&DisplayName>) -> Result<bool, StoreError> {
+        let name = name.map(DisplayName::as_str);
+        Ok(execute!(self, sqlx::query(SET_NAME).bind(id.as_str()).bind(name))? == 1)
+    }
+
+    /// Deletes an account with its password and its roles. `false`: no such account. Its grants are the caller's to end.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn delete_user(&mut self, id: &UserId) -> Result<bool, StoreError> {
+        Ok(execute!(self, sqlx::query(DELETE_USER).bind(id.as_str()))? == 1)
     }
 }

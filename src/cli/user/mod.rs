@@ -8,8 +8,10 @@ use super::{Failure, print_json, say};
 use crate::account::{DisplayName, Email, Invalid, Role, User};
 use crate::app::App;
 use crate::flow::accounts::{self, AccountError, NewAccount};
+use crate::grant::SessionId;
 
 mod record;
+mod sessions;
 
 /// Accounts per read when listing.
 const PAGE: u32 = 500;
@@ -36,7 +38,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Stop an account from signing in.
+    /// Stop an account from signing in, and end its sessions.
     Disable {
         /// Its e-mail address.
         #[arg(value_parser = email)]
@@ -48,7 +50,7 @@ pub(super) enum Command {
         #[arg(value_parser = email)]
         email: Email,
     },
-    /// Give an account a new password.
+    /// Give an account a new password, and end its sessions.
     SetPassword {
         /// Its e-mail address.
         #[arg(value_parser = email)]
@@ -71,7 +73,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Give an account another e-mail address to sign in with.
+    /// Give an account another e-mail address to sign in with, and end its sessions.
     SetEmail {
         /// Its e-mail address.
         #[arg(value_parser = email)]
@@ -79,6 +81,34 @@ pub(super) enum Command {
         /// The address it shall have.
         #[arg(value_parser = email)]
         new: Email,
+    },
+    /// List the sessions of an account, last used first.
+    Sessions {
+        /// Its e-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// End the sessions of an account, or one of them.
+    Logout {
+        /// Its e-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+        /// The one to end, as `signet user sessions` names it.
+        // One in 64 begins with a hyphen.
+        #[arg(long, value_name = "SID", value_parser = session, allow_hyphen_values = true)]
+        session: Option<SessionId>,
+    },
+    /// Delete an account with its password and its roles, and end its sessions.
+    Delete {
+        /// Its e-mail address.
+        #[arg(value_parser = email)]
+        email: Email,
+        /// Do not ask, where there is a terminal to ask.
+        #[arg(long)]
+        yes: bool,
     },
     /// Print everything that is stored about a person, as JSON.
     Export {
@@ -104,6 +134,9 @@ pub(super) async fn run(app: &App, command: Command) -> Result<(), Failure> {
     let (user, done) = match command {
         Command::List { json } => return list(app, json).await,
         Command::Show { email, json } => return record::show(app, email, json).await,
+        Command::Sessions { email, json } => return sessions::list(app, email, json).await,
+        Command::Logout { email, session } => return sessions::logout(app, email, session).await,
+        Command::Delete { email, yes } => return sessions::delete(app, email, yes).await,
         Command::Export { email } => return record::export(app, email).await,
         Command::Unlock { email } => (accounts::unlock(app, email).await, "is open to new devices again"),
         Command::SetEmail { email, new } => (accounts::set_email(app, email, new).await, "has a new address"),
@@ -191,4 +224,8 @@ fn display_name(text: &str) -> Result<DisplayName, Invalid> {
 
 fn role(text: &str) -> Result<Role, Invalid> {
     Role::parse(text)
+}
+
+fn session(text: &str) -> Result<SessionId, Invalid> {
+    SessionId::parse(text).ok_or(Invalid("must be a session id, as `signet user sessions` prints it"))
 }

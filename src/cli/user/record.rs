@@ -5,6 +5,7 @@ use signet_guard::Timestamp;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::sessions::SessionLine;
 use super::{Line, explain, line};
 use crate::account::Email;
 use crate::app::App;
@@ -37,6 +38,8 @@ struct Exported<'a> {
     credential_version: i64,
     password: Option<StoredPassword>,
     strangers: Strangers,
+    /// Last used first, also those that have ended, as long as anything is stored of them.
+    sessions: Vec<SessionLine<'a>>,
 }
 
 /// The hash is not the person's to read: it would only help whoever finds the file to guess.
@@ -86,6 +89,7 @@ pub(super) async fn export(app: &App, email: Email) -> Result<(), Failure> {
         credential_version: record.user.credential_version,
         password,
         strangers: strangers(&record),
+        sessions: record.sessions.iter().map(SessionLine::from).collect(),
     })
 }
 
@@ -98,7 +102,7 @@ fn strangers(record: &Record) -> Strangers {
 }
 
 /// RFC 3339 in UTC. An instant beyond the year 9999 is one we never wrote.
-fn at_time(instant: Timestamp) -> String {
+pub(super) fn at_time(instant: Timestamp) -> String {
     OffsetDateTime::from_unix_timestamp(instant.as_seconds())
         .ok()
         .and_then(|instant| instant.format(&Rfc3339).ok())

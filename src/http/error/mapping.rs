@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use super::Problem;
 use crate::flow::accounts::AccountError;
+use crate::flow::own_account::OwnAccountError;
 use crate::flow::readiness::NotReady;
+use crate::flow::reauthentication::{Proof, ReauthenticationError};
 use crate::flow::registration::RegistrationError;
+use crate::flow::sessions::OwnSessionsError;
 use crate::flow::sign_in::SignInError;
 use crate::http::extract::FieldFault;
 use crate::jose::SignError;
@@ -73,7 +76,7 @@ impl From<AccountError> for Problem {
                 detail: error.to_string(),
             }]),
             AccountError::PasswordRefused(faults) => {
-                Self::invalid(faults.iter().map(password_fault).collect())
+                Self::invalid(faults.iter().map(|fault| password_fault("password", fault)).collect())
             }
             AccountError::Hash(error) => error.into(),
             AccountError::Store(error) => error.into(),
@@ -91,14 +94,56 @@ impl From<RegistrationError> for Problem {
     }
 }
 
+impl From<ReauthenticationError> for Problem {
+    fn from(error: ReauthenticationError) -> Self {
+        match error {
+            ReauthenticationError::AccountGone => Self::account_gone(),
+            ReauthenticationError::Required(Proof::Password) => Self::current_password_required(),
+            ReauthenticationError::Required(Proof::PasswordOrRecentSignIn) => {
+                Self::reauthentication_required()
+            }
+            ReauthenticationError::Throttled(throttled) => Self::too_many_proofs(throttled.retry_after),
+            ReauthenticationError::Hash(error) => error.into(),
+            ReauthenticationError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<OwnAccountError> for Problem {
+    fn from(error: OwnAccountError) -> Self {
+        match error {
+            OwnAccountError::Reauthentication(error) => error.into(),
+            OwnAccountError::PasswordRefused(faults) => {
+                Self::invalid(faults.iter().map(|fault| password_fault("new_password", fault)).collect())
+            }
+            OwnAccountError::AddressTaken => Self::address_taken(),
+            OwnAccountError::TooManyAddresses(throttled) => {
+                Self::too_many_registrations(throttled.retry_after)
+            }
+            OwnAccountError::Hash(error) => error.into(),
+            OwnAccountError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<OwnSessionsError> for Problem {
+    fn from(error: OwnSessionsError) -> Self {
+        match error {
+            OwnSessionsError::AccountGone => Self::account_gone(),
+            OwnSessionsError::NoSuchSession => Self::no_such_session(),
+            OwnSessionsError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<NotReady> for Problem {
     fn from(_: NotReady) -> Self {
         Self::unavailable(SOON)
     }
 }
 
-fn password_fault(fault: &PolicyFault) -> FieldFault {
-    FieldFault { field: "password".to_owned(), code: fault.code(), detail: fault.to_string() }
+fn password_fault(field: &str, fault: &PolicyFault) -> FieldFault {
+    FieldFault { field: field.to_owned(), code: fault.code(), detail: fault.to_string() }
 }
 
 #[cfg(test)]

@@ -58,6 +58,7 @@ kinds! {
     SIGN_IN_REFUSED = "sign-in-refused", UNAUTHORIZED, "Sign-in refused";
     ACCOUNT_GONE = "account-gone", UNAUTHORIZED, "The account is not active";
     REGISTRATION_CLOSED = "registration-closed", FORBIDDEN, "Registration is closed";
+    REAUTHENTICATION = "reauthentication-required", FORBIDDEN, "Prove that it is you";
     HTTPS_REQUIRED = "https-required", FORBIDDEN, "Plain http is not answered";
     NOT_FOUND = "not-found", NOT_FOUND, "Not found";
     METHOD = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed";
@@ -125,6 +126,37 @@ impl Problem {
             .with(Header::Challenge)
     }
 
+    /// Whoever has the token must prove to be the owner; the sign-in was recent enough for some things.
+    pub fn reauthentication_required() -> Self {
+        Self::new(
+            REAUTHENTICATION,
+            "This needs a proof that it is you: send the right current_password, or sign in again and repeat it within \
+             five minutes.",
+        )
+    }
+
+    /// Whoever has the token must send the right password, however recent the sign-in.
+    pub fn current_password_required() -> Self {
+        Self::new(REAUTHENTICATION, "This needs a proof that it is you: send the right current_password.")
+    }
+
+    /// Too many tries at the password of one's own account.
+    pub fn too_many_proofs(retry_after: Duration) -> Self {
+        Self::new(
+            TOO_MANY_TRIES,
+            "There were too many tries at the password in this session. Wait Retry-After seconds, or sign in again.",
+        )
+        .with(Header::RetryAfter(retry_after))
+    }
+
+    /// The account has no such session.
+    pub fn no_such_session() -> Self {
+        Self::new(
+            NOT_FOUND,
+            "The account has no such session, or it has ended. GET /api/v1/me/sessions lists them.",
+        )
+    }
+
     /// Accounts are made by the operator only.
     pub fn registration_closed() -> Self {
         Self::new(REGISTRATION_CLOSED, "Accounts of this service are made by its operator.")
@@ -172,7 +204,7 @@ impl Problem {
     pub fn too_many_registrations(retry_after: Duration) -> Self {
         Self::new(
             TOO_MANY_TRIES,
-            "Too many accounts were asked for from your network. Wait Retry-After seconds.",
+            "Too many accounts or addresses were asked for from your network. Wait Retry-After seconds.",
         )
         .with(Header::RetryAfter(retry_after))
     }

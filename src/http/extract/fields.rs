@@ -22,6 +22,7 @@ pub struct FieldFault {
 }
 
 /// The members not taken yet, and the faults found so far.
+#[derive(Default)]
 pub struct Fields {
     members: Vec<(String, Member)>,
     faults: Vec<FieldFault>,
@@ -31,6 +32,9 @@ enum Member {
     Text(Zeroizing<String>),
     Other(&'static str),
 }
+
+/// What an answer calls the value null.
+const NULL: &str = "null";
 
 /// Most unknown members told of: an answer must not outgrow its request.
 const MOST_UNKNOWN: usize = 16;
@@ -68,6 +72,21 @@ impl Fields {
     pub fn optional<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<T> {
         let text = self.optional_secret(name)?;
         self.parsed(name, &text, parse)
+    }
+
+    /// Takes a member that may be left out, or be null: `Some(None)`.
+    pub fn nullable<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, Invalid>,
+    ) -> Option<Option<T>> {
+        match self.take(name)? {
+            Member::Other(NULL) => Some(None),
+            member => {
+                let text = self.text(name, member)?;
+                self.parsed(name, &text, parse).map(Some)
+            }
+        }
     }
 
     /// Takes a secret that must be there, without looking at it.
@@ -187,7 +206,7 @@ impl<'de> Deserialize<'de> for Member {
             }
 
             fn visit_unit<E: de::Error>(self) -> Result<Member, E> {
-                Ok(Member::Other("null"))
+                Ok(Member::Other(NULL))
             }
 
             fn visit_bool<E: de::Error>(self, _: bool) -> Result<Member, E> {

@@ -4,7 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use actix_web::http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING,
+};
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::StreamExt as _;
@@ -38,6 +40,25 @@ impl FromRequest for JsonBody {
                 .map_err(|_elapsed| Problem::body_too_slow())??;
             Fields::parse(&body).map(JsonBody)
         })
+    }
+}
+
+/// The same where a request may do without a body: an empty one that declares no type counts as an object without members.
+pub struct OptionalJsonBody(pub Fields);
+
+impl FromRequest for OptionalJsonBody {
+    type Error = Problem;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let headers = request.headers();
+        let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
+        let is_empty = length.unwrap_or(b"0") == b"0" && !headers.contains_key(TRANSFER_ENCODING);
+        if is_empty && !headers.contains_key(CONTENT_TYPE) {
+            return Box::pin(async { Ok(Self(Fields::default())) });
+        }
+        let body = JsonBody::from_request(request, payload);
+        Box::pin(async move { body.await.map(|JsonBody(fields)| Self(fields)) })
     }
 }
 

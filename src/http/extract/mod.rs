@@ -4,7 +4,8 @@ mod caller;
 mod client_address;
 mod fields;
 mod json;
+mod owner;
 
 pub use client_address::ClientAddress;
 pub use fields::{FieldFault, Fields};
-pub use json::JsonBody;
+pub use json::{JsonBody, OptionalJsonBody};
