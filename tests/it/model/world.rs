@@ -246,7 +246,8 @@ impl World {
             let rows = format!("SELECT count(*) FROM grants WHERE session_id = '{session}'");
             let alive = self.outside.number(&format!("{rows} AND revoked_at IS NULL")).await;
             let swept = grant.may_be_swept() && self.outside.number(&rows).await == 0;
-            if grant.is_swept() && !swept || !swept && (alive == 0) != grant.is_revoked() {
+            let agrees = !grant.is_swept() && (alive == 0) == grant.is_revoked();
+            if !swept && !agrees {
                 return failed(format!("rows not revoked: {alive}, and in the model: {grant:?}"));
             }
         }
