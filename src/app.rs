@@ -1,10 +1,14 @@
 //! [`App`]: everything a request may need, built once.
 
-use signet_guard::{Clock, KeySource, Verifier};
+use std::sync::{Arc, Mutex};
+
+use signet_guard::{Clock, KeySource, Timestamp, Verifier};
 
 use crate::config::Config;
+use crate::grant::Serial;
 use crate::jose::Keyring;
 use crate::password::{Hasher, HasherError, Policy};
+use crate::status_board::StatusBoard;
 use crate::store::{Db, StoreError};
 
 /// Everything a flow may need. Built once, shared by all requests.
@@ -22,8 +26,44 @@ pub struct App {
     /// The signing key in use and the JWK Set as published. Empty until
     /// [`flow::signing_keys::load_or_create`](crate::flow::signing_keys::load_or_create) has filled it.
     pub keyring: Keyring,
+    /// Which grants are revoked. Empty until [`flow::status::load`](crate::flow::status::load) has filled it.
+    pub status_board: Arc<StatusBoard>,
+    /// How far the sweep has come.
+    pub(crate) walk: Mutex<Walk>,
     /// The guard of our own routes: the same code that every other API uses.
     pub verifier: Verifier,
+}
+
+/// How far [`flow::sweep`](crate::flow::sweep) of this process has come in walking through all grants.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    /// The last row it has seen.
+    pub(crate) after: Serial,
+    /// How many rows there are, as far as is known: at least those seen in this round.
+    pub(crate) rows: i64,
+    /// When the bits of revoked grants were cleared last.
+    pub(crate) cleared_at: Option<Timestamp>,
+    seen: i64,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self { after: Serial::from_number(0), rows: 0, cleared_at: None, seen: 0 }
+    }
+}
+
+impl Walk {
+    /// So many rows further.
+    pub(crate) fn come_to(&mut self, last: Serial, rows: i64) {
+        self.after = last;
+        self.seen += rows;
+        self.rows = self.rows.max(self.seen);
+    }
+
+    /// At the end: now it is known how many rows there are.
+    pub(crate) fn begin_anew(&mut self) {
+        *self = Self { rows: self.seen, cleared_at: self.cleared_at, ..Self::default() };
+    }
 }
 
 /// Why the parts did not come together.
@@ -53,13 +93,17 @@ impl App {
         let hasher = Hasher::start(&config.passwords)?;
         let password_policy = Policy::new(config.passwords.min_length, config.passwords.max_length);
         let keyring = Keyring::start().map_err(BuildError::Threads)?;
+        let status_board = Arc::new(StatusBoard::new(config.issuer.join("/status/")));
+        let board = status_board.clone();
         let verifier = Verifier::builder(
             config.issuer.as_str(),
             &config.tokens.audience,
             KeySource::shared(keyring.shared_keys()),
         )
         .clock(clock.clone())
+        .check("revoked", move |claims| !board.is_revoked(claims.status.as_ref()))
         .build()?;
-        Ok(Self { config, clock, db, hasher, password_policy, keyring, verifier })
+        let walk = Mutex::default();
+        Ok(Self { config, clock, db, hasher, password_policy, keyring, status_board, walk, verifier })
     }
 }

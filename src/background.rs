@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::flow::{status, sweep};
 
 type Run = for<'a> fn(&'a App) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -26,7 +27,11 @@ pub struct Task {
 }
 
 /// Every task there is. Each runs on every replica at once, and bears it.
-pub const TASKS: &[Task] = &[];
+pub const TASKS: &[Task] = &[
+    // One look at one row, so that a revocation on one replica is seen by all within a moment.
+    Task { name: "status", every: Duration::from_millis(200), run: |app| Box::pin(status::run_once(app)) },
+    Task { name: "sweep", every: Duration::from_secs(10), run: |app| Box::pin(sweep::run_once(app)) },
+];
 
 /// The tasks at work. Dropping it ends them at their next wait.
 pub struct Background {

@@ -24,6 +24,7 @@ pub mod password;
 pub mod store;
 
 pub mod audit;
+pub mod status_board;
 pub mod telemetry;
 
 pub mod app;

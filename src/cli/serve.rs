@@ -8,8 +8,8 @@ use super::{Failure, say};
 use crate::app::App;
 use crate::background::Background;
 use crate::config::{Config, Registration};
-use crate::flow::self_check;
 use crate::flow::signing_keys::{self, Loaded};
+use crate::flow::{self_check, status};
 use crate::server::{self, Bound};
 
 pub(super) async fn run(config: Config) -> Result<(), Failure> {
@@ -19,6 +19,7 @@ pub(super) async fn run(config: Config) -> Result<(), Failure> {
     server::raise_file_limit();
     let app = Arc::new(super::build(config).await?);
     let loaded = signing_keys::load_or_create(&app).await.map_err(Failure::of)?;
+    status::load(&app).await.map_err(Failure::of)?;
     let server = Bound::bind(app.clone()).map_err(Failure::of)?;
     if loaded == Loaded::Created {
         self_check::run(&app).await.map_err(Failure::of)?;

@@ -16,4 +16,6 @@ pub mod self_check;
 pub mod sessions;
 pub mod sign_in;
 pub mod signing_keys;
+pub mod status;
+pub mod sweep;
 pub mod throttle;

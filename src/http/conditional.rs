@@ -12,8 +12,8 @@ pub(super) fn json(request: &HttpRequest, etag: &str, document: Bytes) -> HttpRe
     HttpResponse::Ok().content_type("application/json").insert_header((ETAG, etag)).body(document)
 }
 
-/// RFC 9110 §13.1.2: weak comparison against each entity tag in the list.
-fn names(request: &HttpRequest, etag: &str) -> bool {
+/// Whether the caller has that already. RFC 9110 §13.1.2: weak comparison against each entity tag in the list.
+pub(super) fn names(request: &HttpRequest, etag: &str) -> bool {
     request.headers().get_all(IF_NONE_MATCH).filter_map(|value| value.to_str().ok()).any(|list| {
         list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
     })

@@ -26,8 +26,10 @@ mod health;
 pub mod openapi;
 mod own_account;
 mod parts;
+mod prefer;
 mod registration;
 mod sign_in;
+mod status;
 mod user_document;
 mod well_known;
 
@@ -99,6 +101,9 @@ const fn change(method: Method, path: &'static str, handler: fn() -> Route) -> R
 pub const ROUTES: &[RouteEntry] = &[
     get("/.well-known/jwks.json", Caching::Public, Cors::Anyone, || web::to(well_known::jwks)),
     well_known("/.well-known/oauth-authorization-server", || web::to(well_known::metadata)),
+
+    get("/status",        Caching::Never,      Cors::Anyone, || web::to(status::changes)),
+    get("/status/{list}", Caching::Revalidate, Cors::Anyone, || web::to(status::list)),
 
     post("/api/v1/register", Cors::Allowed, || web::to(registration::register)),
     post("/api/v1/login",    Cors::Allowed, || web::to(sign_in::login)),

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use signet_guard::{AccessTokenClaims, KeySet, SharedKeys};
 
-use super::{MacKeys, PublishError, PublishedKeys, RefreshKeys, SignError, SigningKey};
+use super::{
+    MacKeys, PublishError, PublishedKeys, RefreshKeys, SignError, SigningKey, StatusListToken,
+};
 use crate::cpu_pool::{CpuPool, Full, Lost, PoolSettings};
 
 /// How many signatures may wait for each thread: at most a second's worth.
@@ -105,6 +107,18 @@ impl Keyring {
     pub async fn sign_access_token(&self, claims: AccessTokenClaims) -> Result<String, SignError> {
         let key = self.active.load_full().ok_or(SignError::NoActiveKey)?;
         self.pool.submit(move |()| key.sign(&claims))?.await?
+    }
+
+    /// Compresses and signs a status list, on a thread of its own. Answers the name of the key that signed, too: it may
+    /// have become another one a moment ago.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub async fn sign_status_list(&self, list: StatusListToken) -> Result<(String, String), SignError> {
+        let key = self.active.load_full().ok_or(SignError::NoActiveKey)?;
+        let kid = key.kid().to_owned();
+        let token = self.pool.submit(move |()| key.sign_status_list(&list))?.await??;
+        Ok((kid, token))
     }
 }
 

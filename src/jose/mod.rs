@@ -14,6 +14,7 @@ mod root_key;
 mod root_key_file;
 mod seal;
 mod signing_key;
+mod status_token;
 
 pub use jwk::{JwkError, PublicJwk};
 pub use keyring::Keyring;
@@ -24,6 +25,7 @@ pub use refresh_token::{PresentedRefreshToken, RefreshKeys, RefreshToken};
 pub use root_key::{InvalidRootKeyId, RootKey, RootKeyError, RootKeyId, RootKeys};
 pub use seal::{SealContext, SealError};
 pub use signing_key::{SignError, SigningKey, SigningKeyError};
+pub use status_token::{StatusBits, StatusListToken};
 
 /// Keys made once for all tests: making one takes a third of a second.
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A key that signs access tokens.
+//! A key that signs access tokens and status lists.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, Header};
 use signet_guard::AccessTokenClaims;
 
-use super::{ImportError, PrivateKey};
+use super::{ImportError, PrivateKey, StatusListToken};
 
 /// Why nothing was signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -50,11 +50,12 @@ pub enum SigningKeyError {
     Engine,
 }
 
-/// An RS256 key, parsed once, with the header of its tokens encoded once. `jsonwebtoken::encode` would parse the key
+/// An RS256 key, parsed once, with the headers of its tokens encoded once. `jsonwebtoken::encode` would parse the key
 /// again for every token, which takes as long as the signature.
 pub struct SigningKey {
     kid: String,
-    header: String,
+    access_token_header: String,
+    status_list_header: String,
     pair: RsaKeyPair,
 }
 
@@ -82,12 +83,25 @@ impl SigningKey {
     /// When the claims repeat themselves, or the crypto library refuses.
     pub fn sign(&self, claims: &AccessTokenClaims) -> Result<String, SignError> {
         let claims = serde_json::to_vec(claims).map_err(|_| SignError::Claims)?;
+        self.jws(&self.access_token_header, &claims)
+    }
+
+    /// The same of a status list, with `typ: statuslist+jwt` (draft-ietf-oauth-status-list §5.1).
+    ///
+    /// # Errors
+    /// When the crypto library refuses.
+    pub fn sign_status_list(&self, list: &StatusListToken) -> Result<String, SignError> {
+        let claims = serde_json::to_vec(&list.claims()).map_err(|_| SignError::Claims)?;
+        self.jws(&self.status_list_header, &claims)
+    }
+
+    fn jws(&self, header: &str, claims: &[u8]) -> Result<String, SignError> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         let base64_length = |bytes: usize| bytes.div_ceil(3) * 4;
         let mut token = String::with_capacity(
-            self.header.len() + 2 + base64_length(claims.len()) + base64_length(signature.len()),
+            header.len() + 2 + base64_length(claims.len()) + base64_length(signature.len()),
         );
-        token.push_str(&self.header);
+        token.push_str(header);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims, &mut token);
         self.pair
@@ -100,14 +114,15 @@ impl SigningKey {
 
     fn parse(key: &PrivateKey) -> Result<Self, SigningKeyError> {
         let kid = key.public_jwk().kid().to_owned();
-        let header = Header {
-            typ: Some("at+jwt".to_owned()),
-            kid: Some(kid.clone()),
-            ..Header::new(Algorithm::RS256)
+        let header = |typ: &str| {
+            let header =
+                Header { typ: Some(typ.to_owned()), kid: Some(kid.clone()), ..Header::new(Algorithm::RS256) };
+            serde_json::to_vec(&header).map(|json| URL_SAFE_NO_PAD.encode(json))
         };
-        let header = serde_json::to_vec(&header).map_err(|_| SigningKeyError::Engine)?;
+        let access_token_header = header("at+jwt").map_err(|_| SigningKeyError::Engine)?;
+        let status_list_header = header("statuslist+jwt").map_err(|_| SigningKeyError::Engine)?;
         let pair = RsaKeyPair::from_pkcs8(&key.to_pkcs8_der()?).map_err(|_| SigningKeyError::Engine)?;
-        Ok(Self { kid, header: URL_SAFE_NO_PAD.encode(header), pair })
+        Ok(Self { kid, access_token_header, status_list_header, pair })
     }
 
     /// Whether a signature of this key verifies with its own public key.

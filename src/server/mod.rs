@@ -122,7 +122,14 @@ impl Bound {
     {
         let settings = self.app.config.server.clone();
         let connections = limits::connections(&self.app.config);
+        // Those who wait for a change leave most connections to those who want something.
+        self.app.status_board.waiting.allow(connections / 4);
         let app = Data::from(self.app);
+        let stopping = app.clone();
+        let stop = async move {
+            stop.await;
+            stopping.status_board.waiting.stop();
+        };
         let workers = match settings.workers {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             workers => workers,

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use crate::config::{Database, DatabaseUrl};
 
 mod audit;
+mod dead_grants;
 mod error;
 mod grants;
 mod migrations;
@@ -25,11 +26,13 @@ mod unit;
 mod users;
 
 pub use audit::AuditRow;
+pub use dead_grants::{GRANTS_AT_ONCE, Stretch};
 pub use error::{Cause, StoreError};
 pub use migrations::Migrated;
 pub use passwords::SignInCandidate;
 pub use sessions::Session;
 pub use signing_keys::{KeyStatus, SigningKeyRow};
+pub use status::{StatusListRow, StatusState};
 pub use tx::Tx;
 
 use sqlite::SqliteDb;

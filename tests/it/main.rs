@@ -24,6 +24,7 @@ mod replicas;
 mod secrets;
 mod smuggling;
 mod start;
+mod status;
 mod store;
 mod storm;
 mod throttle;

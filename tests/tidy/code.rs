@@ -13,7 +13,7 @@ const ORDER: [&[&str]; 12] = [
     &["grant"],
     &["throttle"],
     &["jose", "password", "store", "telemetry"],
-    &["audit"],
+    &["audit", "status_board"],
     &["app"],
     &["flow"],
     &["background"],

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use signet::app::App;
 use signet::background::Background;
 use signet::config::{Config, ConfigSource, Database, HashCost, Throttle};
-use signet::flow::signing_keys;
+use signet::flow::{signing_keys, status};
 use signet::server::Bound;
 use signet_guard::{Clock, Timestamp};
 use tempfile::TempDir;
@@ -41,7 +41,7 @@ pub struct TestApp {
     pub url: String,
     client: Client,
     stop: Option<oneshot::Sender<()>>,
-    _background: Background,
+    background: Option<Background>,
     _folder: TempDir,
 }
 
@@ -81,6 +81,7 @@ impl TestApp {
             signing_keys::import(&app, key_pem()).await.unwrap();
         }
         signing_keys::load_or_create(&app).await.unwrap();
+        status::load(&app).await.unwrap();
         let background = Background::start(&app);
         let bound = Bound::bind(app.clone()).unwrap();
         let url = format!("http://{}", bound.address());
@@ -88,7 +89,7 @@ impl TestApp {
         let server = bound.run(async move { drop(stopped.await) }).unwrap();
         tokio::spawn(server);
         let client = Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().unwrap();
-        Self { app, clock, url, client, stop: Some(stop), _background: background, _folder: folder }
+        Self { app, clock, url, client, stop: Some(stop), background: Some(background), _folder: folder }
     }
 
     /// A request to a path of the server.
@@ -128,6 +129,13 @@ impl TestApp {
         let answer = self.login(email, PASSWORD).await;
         assert_eq!(answer.status(), StatusCode::OK);
         json_of(answer).await["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Ends the work beside the requests, for tests of what must not depend on it, or that do it themselves.
+    pub async fn stop_background(&mut self) {
+        if let Some(background) = self.background.take() {
+            background.stop().await;
+        }
     }
 
     /// How many accounts there are.
