@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use proptest::test_runner::TestCaseError;
 use reqwest::StatusCode;
 use serde_json::json;
 use signet::account::Email;
 use signet::config::RootKeySource;
-use signet::flow::accounts;
+use signet::flow::{accounts, status};
+use signet::grant::Serial;
 use signet_guard::Timestamp;
 
 use super::reference::{Act, Outcome, Reference, Rules, Seconds};
@@ -97,7 +100,8 @@ impl World {
                 self.at_once(&mut told, vec![(Act::Refresh { grant, token }, token % SERVERS)]).await?;
             }
         }
-        self.compare_revocations(&told).await
+        self.compare_revocations(&told).await?;
+        self.compare_status_lists(&told).await
     }
 
     fn address(&self, user: usize) -> String {
@@ -253,6 +257,39 @@ impl World {
         }
         Ok(())
     }
+
+    /// What every guard learns, at either server: the bit of a dead grant is set, and of no other.
+    async fn compare_status_lists(&mut self, told: &Told) -> Checked {
+        for server in &self.servers {
+            status::run_once(&server.app).await;
+            let mut lists = HashMap::new();
+            for ((session, _), grant) in told.seen.iter().zip(&told.reference.grants) {
+                let row = format!("FROM grants WHERE session_id = '{session}'");
+                if self.outside.number(&format!("SELECT count(*) {row}")).await == 0 {
+                    continue;
+                }
+                let serial = Serial::from_number(self.outside.number(&format!("SELECT serial {row}")).await);
+                if !lists.contains_key(&serial.list()) {
+                    lists.insert(serial.list(), bits(server, serial.list()).await?);
+                }
+                let index = usize::try_from(serial.index()).unwrap();
+                let is_set = lists[&serial.list()][index / 8] >> (index % 8) & 1 == 1;
+                if is_set != grant.is_revoked() {
+                    return failed(format!("the status bit is {is_set}, and in the model: {grant:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bits of a status list as it is published.
+async fn bits(server: &TestApp, list: i64) -> Checked<Vec<u8>> {
+    let answer = server.get(&format!("/status/{list}")).await;
+    equal(answer.status(), StatusCode::OK)?;
+    let lst = claims_of(&answer.text().await.unwrap())["status_list"]["lst"].as_str().unwrap().to_owned();
+    let compressed = URL_SAFE_NO_PAD.decode(lst).unwrap();
+    Ok(miniz_oxide::inflate::decompress_to_vec_zlib(&compressed).unwrap())
 }
 
 impl Told {
