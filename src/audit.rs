@@ -73,6 +73,8 @@ pub enum Event<'a> {
         /// Why.
         reason: RefreshRefusal,
     },
+    /// `csrf.reject`: a browser was sent here by a page of another site.
+    CsrfRejected,
     /// `key.created`: a signing key was made.
     KeyCreated(&'a str),
     /// `key.imported`: the operator brought a signing key.
@@ -184,6 +186,8 @@ pub enum RefreshRefusal {
     Revoked,
     /// The account is disabled or gone.
     AccountInactive,
+    /// Nothing of what was granted is offered any more.
+    ScopeWithdrawn,
 }
 
 impl RefreshRefusal {
@@ -195,6 +199,7 @@ impl RefreshRefusal {
             Self::Expired => "expired",
             Self::Revoked => "revoked",
             Self::AccountInactive => "account-inactive",
+            Self::ScopeWithdrawn => "scope-withdrawn",
         }
     }
 }
@@ -285,6 +290,7 @@ impl<'a> Event<'a> {
                 reason: Some(reason.as_str()),
                 ..of("refresh.fail")
             },
+            Self::CsrfRejected => of("csrf.reject"),
             Self::KeyCreated(kid) => key("key.created", kid),
             Self::KeyImported(kid) => key("key.imported", kid),
         }

@@ -1,4 +1,5 @@
-//! Cross-origin rules. Credentials are never allowed across origins: the API takes bearer tokens, not cookies.
+//! Cross-origin rules. Credentials are allowed across origins where a refresh token may be in a cookie, and nowhere else:
+//! the rest of the API takes bearer tokens.
 
 use actix_cors::Cors as Layer;
 use actix_web::http::header;
@@ -14,7 +15,7 @@ pub(super) fn rule(cors: Cors, allowed_origins: &[String]) -> Condition<Layer> {
     let (enabled, layer) = match cors {
         // A wildcard needs no layer: see `wildcard`.
         Cors::Never | Cors::Anyone => (false, Layer::default()),
-        Cors::Allowed => {
+        Cors::Allowed | Cors::AllowedWithCookie => {
             let layer = allowed_origins
                 .iter()
                 .fold(Layer::default(), |layer, origin| layer.allowed_origin(origin))
@@ -22,6 +23,7 @@ pub(super) fn rule(cors: Cors, allowed_origins: &[String]) -> Condition<Layer> {
                 .allowed_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
                 .expose_headers([header::RETRY_AFTER, header::WWW_AUTHENTICATE])
                 .expose_headers(["x-request-id"]);
+            let layer = if cors == Cors::AllowedWithCookie { layer.supports_credentials() } else { layer };
             (!allowed_origins.is_empty(), layer)
         }
     };

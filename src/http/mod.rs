@@ -19,17 +19,23 @@ pub mod middleware;
 pub mod redirect;
 
 mod conditional;
+mod cookie;
 mod cors;
+mod csrf;
 mod device_cookie;
 mod docs;
 mod health;
+mod logout;
 pub mod openapi;
 mod own_account;
 mod parts;
 mod prefer;
+mod refresh;
+mod refresh_cookie;
 mod registration;
 mod sign_in;
 mod status;
+mod token_response;
 mod user_document;
 mod well_known;
 
@@ -42,6 +48,8 @@ pub enum Cors {
     Anyone,
     /// The origins in `server.allowed_origins`, without credentials.
     Allowed,
+    /// The origins in `server.allowed_origins`, with the cookie of the refresh token.
+    AllowedWithCookie,
 }
 
 /// How long an answer may be kept.
@@ -106,7 +114,9 @@ pub const ROUTES: &[RouteEntry] = &[
     get("/status/{list}", Caching::Revalidate, Cors::Anyone, || web::to(status::list)),
 
     post("/api/v1/register", Cors::Allowed, || web::to(registration::register)),
-    post("/api/v1/login",    Cors::Allowed, || web::to(sign_in::login)),
+    post("/api/v1/login",    Cors::AllowedWithCookie, || web::to(sign_in::login)),
+    post("/api/v1/refresh",  Cors::AllowedWithCookie, || web::to(refresh::refresh)),
+    post("/api/v1/logout",   Cors::AllowedWithCookie, || web::to(logout::logout)),
 
     get("/api/v1/me", Caching::Never, Cors::Allowed,  || web::to(own_account::account::show)),
     change(Method::PATCH,  "/api/v1/me",               || web::to(own_account::account::update)),

@@ -8,7 +8,7 @@ use utoipa::openapi::{OpenApi as Document, Ref, ServerBuilder};
 use utoipa::{Modify, OpenApi};
 
 use super::own_account::{account, password, sessions};
-use super::{docs, health, registration, sign_in, status, well_known};
+use super::{docs, health, logout, refresh, registration, sign_in, status, well_known};
 use crate::http::error::{self, Problem};
 use crate::http::extract::FieldFault;
 
@@ -21,7 +21,7 @@ use crate::http::extract::FieldFault;
     ),
     paths(
         well_known::jwks, well_known::metadata, status::changes, status::list,
-        registration::register, sign_in::login,
+        registration::register, sign_in::login, refresh::refresh, logout::logout,
         account::show, account::update, account::delete, password::change,
         sessions::list, sessions::end_one, sessions::end_all,
         health::live, health::ready,

@@ -3,22 +3,20 @@
 use actix_web::http::header::SET_COOKIE;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use serde::{Deserialize, Serialize};
-use signet_guard::Scope;
+use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::device_cookie;
 use super::error::Problem;
 use super::extract::JsonBody;
-use crate::account::{Email, Invalid};
+use super::refresh_cookie::{self, Delivery};
+use super::token_response::{self, TokenResponse};
+use super::{csrf, device_cookie};
+use crate::account::Email;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::flow::device::PresentedDevice;
 use crate::flow::sign_in::{self, SignIn, SignedIn};
 use crate::password::Password;
-
-/// Longest scope that may be asked for, in bytes.
-const LONGEST_SCOPE: usize = 1000;
 
 /// Who signs in.
 #[derive(Deserialize, ToSchema)]
@@ -38,42 +36,9 @@ pub(crate) struct LoginRequest {
     /// it as a cookie by themselves. One that does not count (any more) is ignored.
     #[schema(example = "sgd_AbC…")]
     device: Option<String>,
-}
-
-/// A token response (RFC 6749 §5.1).
-#[derive(Serialize, ToSchema)]
-pub(crate) struct TokenResponse {
-    /// A signed JWT (RFC 9068).
-    access_token: String,
-    /// `Bearer` (RFC 6750).
-    #[schema(example = "Bearer")]
-    token_type: &'static str,
-    /// The life of the access token from now, in seconds.
-    #[schema(example = 600)]
-    expires_in: u64,
-    /// What the token allows.
-    #[schema(example = "signet:account")]
-    scope: String,
-    /// What the next access token is had for, at `POST /api/v1/refresh`: opaque, and secret. Each answer there carries the one to use from then on.
-    #[schema(example = "sgr_AbC…")]
-    refresh_token: String,
-    /// The proof that this device has signed in to this account, for 180 days: send it with the next sign-in, and keep it
-    /// as you keep the token. It is worth nothing without the password, and void with a new one.
-    #[schema(example = "sgd_AbC…")]
-    device: String,
-}
-
-impl From<SignedIn> for TokenResponse {
-    fn from(SignedIn { issued, refresh_token, device, .. }: SignedIn) -> Self {
-        Self {
-            access_token: issued.access_token,
-            token_type: "Bearer",
-            expires_in: issued.expires_in,
-            scope: issued.scope.to_string(),
-            refresh_token: refresh_token.as_str().to_owned(),
-            device: device.as_str().to_owned(),
-        }
-    }
+    /// Where the refresh token goes: into the `body` of the answer, or into a `cookie` that no script can read.
+    #[schema(example = "body")]
+    delivery: Option<String>,
 }
 
 /// Sign in
@@ -82,6 +47,8 @@ impl From<SignedIn> for TokenResponse {
     request_body = LoginRequest,
     responses(
         (status = 200, description = "A token. The device proof is set as a cookie too.", body = TokenResponse),
+        (status = 403, description = "A cookie was asked for by another site's page.",
+            body = Problem, content_type = "application/problem+json"),
         (status = 401, description = "The address or the password is wrong, or the account is disabled.",
             body = Problem, content_type = "application/problem+json"),
         (status = 429, description = "Too many tries at this account or from this network address; see Retry-After.",
@@ -97,24 +64,26 @@ pub(crate) async fn login(
     let JsonBody(mut fields) = body;
     let email = fields.required("email", Email::parse);
     let password = fields.secret("password");
-    let scope = fields.optional("scope", scope);
+    let scope = fields.optional("scope", token_response::scope);
     let device = fields.optional_secret("device");
+    let delivery = fields.optional("delivery", Delivery::parse).unwrap_or_default();
     let (email, password) = fields.finish(email.zip(password))?;
 
     let issuer = &app.config.issuer;
+    if delivery == Delivery::Cookie {
+        csrf::check(&app, request.headers())?;
+    }
     let device = device
         .and_then(|text| PresentedDevice::parse(&text))
         .or_else(|| device_cookie::presented(issuer, request.headers()));
     let attempt = SignIn { email, password: Password::new(password), scope, caller, device };
     let signed_in = sign_in::sign_in(&app, attempt).await?;
-    let cookie = device_cookie::set(issuer, &signed_in.device);
-    Ok(HttpResponse::Ok().insert_header((SET_COOKIE, cookie)).json(TokenResponse::from(signed_in)))
-}
-
-fn scope(text: &str) -> Result<Scope, Invalid> {
-    if text.len() > LONGEST_SCOPE {
-        return Err(Invalid("must be at most 1000 bytes long"));
+    let SignedIn { issued, refresh_token, grant, device } = signed_in;
+    let mut answer = HttpResponse::Ok();
+    answer.append_header((SET_COOKIE, device_cookie::set(issuer, &device)));
+    if delivery == Delivery::Cookie {
+        let cookie = refresh_cookie::set(issuer, &refresh_token, &grant, app.clock.now());
+        answer.append_header((SET_COOKIE, cookie));
     }
-    text.parse()
-        .map_err(|_| Invalid("must be scope tokens separated by single spaces (RFC 6749 section 3.3)"))
+    Ok(answer.json(TokenResponse::new(issued, &refresh_token, delivery, Some(&device))))
 }

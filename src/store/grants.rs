@@ -4,16 +4,18 @@ use signet_guard::{Scope, Timestamp};
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 
 use super::error::StoreError;
-use super::tx::{Tx, fetch_all, fetch_optional};
-use crate::account::UserId;
+use super::tx::{Tx, execute, fetch_all, fetch_optional};
+use super::users::{UserRow, user_columns, user_from_row};
+use crate::account::{User, UserId};
 use crate::caller::{Caller, UserAgent};
 use crate::grant::{Grant, GrantId, Revocation, Seed, Serial, SessionId};
 
-/// The columns of a [`GrantRow`], in its order.
+/// The columns of a [`GrantRow`], in its order, of `grants` as `g`.
 macro_rules! grant_columns {
     () => {
-        "serial, id, session_id, user_id, client_id, scope, seed, root_key_id, generation, rotated_at, created_at, \
-         authenticated_at, idle_until, expires_at, revoked_at, bit_until, last_address, last_user_agent"
+        "g.serial, g.id, g.session_id, g.user_id, g.client_id, g.scope, g.seed, g.root_key_id, g.generation, \
+         g.rotated_at, g.created_at, g.authenticated_at, g.idle_until, g.expires_at, g.revoked_at, g.bit_until, \
+         g.last_address, g.last_user_agent"
     };
 }
 
@@ -21,7 +23,18 @@ macro_rules! grant_columns {
 const INSERT_GRANT: &str = "INSERT INTO grants (id, session_id, user_id, client_id, scope, seed, root_key_id, generation, \
      rotated_at, created_at, authenticated_at, idle_until, expires_at, bit_until, last_address, last_user_agent) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING serial";
-const GRANT: &str = concat!("SELECT ", grant_columns!(), " FROM grants WHERE id = $1");
+const GRANT: &str = concat!("SELECT ", grant_columns!(), " FROM grants g WHERE g.id = $1");
+const HELD_GRANT: &str = concat!(
+    "SELECT ",
+    grant_columns!(),
+    ", ",
+    user_columns!(),
+    " FROM grants g LEFT JOIN users u ON u.id = g.user_id WHERE g.id = $1"
+);
+// Of those who come with the token of one generation, one finds the grant as it was.
+const ROTATE_GRANT: &str = "UPDATE grants SET generation = $3, rotated_at = $4, idle_until = $5, bit_until = $6, \
+     last_address = $7, last_user_agent = $8 \
+     WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND idle_until > $4 AND expires_at > $4";
 const REVOKE_GRANT: &str = "UPDATE grants SET revoked_at = $2, revoked_for = $3 \
      WHERE id = $1 AND revoked_at IS NULL RETURNING serial";
 const REVOKE_GRANTS_OF_USER: &str = "UPDATE grants SET revoked_at = $2, revoked_for = $3 \
@@ -76,6 +89,48 @@ where
     }
 }
 
+/// A grant and its holder as they are read.
+struct HeldGrantRow(GrantRow, Option<UserRow>);
+
+/// How many columns a [`GrantRow`] has.
+const GRANT_COLUMNS: usize = 18;
+
+impl<'r, R> FromRow<'r, R> for HeldGrantRow
+where
+    R: Row,
+    usize: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+    Vec<u8>: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        let column = |number: usize| GRANT_COLUMNS + number;
+        let user = match row.try_get(column(0))? {
+            None => None,
+            Some(id) => Some((
+                id,
+                row.try_get(column(1))?,
+                row.try_get(column(2))?,
+                row.try_get(column(3))?,
+                row.try_get(column(4))?,
+                row.try_get(column(5))?,
+                row.try_get(column(6))?,
+                row.try_get(column(7))?,
+            )),
+        };
+        Ok(Self(GrantRow::from_row(row)?, user))
+    }
+}
+
+/// A grant and the account that gave it, read at once.
+#[derive(Debug)]
+pub struct HeldGrant {
+    /// The grant.
+    pub grant: Grant,
+    /// The account, if it is still there.
+    pub user: Option<User>,
+}
+
 fn corrupt() -> sqlx::Error {
     let fault = StoreError::Corrupt { table: "grants", what: "a column holds what no grant has" };
     sqlx::Error::Decode(Box::new(fault))
@@ -128,6 +183,38 @@ impl Tx {
         let row: Option<GrantRow> =
             fetch_optional!(self, sqlx::query_as(GRANT).bind(id.as_bytes().as_slice()))?;
         Ok(row.map(|GrantRow(grant)| grant))
+    }
+
+    /// The grant of that name, revoked or not, and its holder.
+    ///
+    /// # Errors
+    /// As [`Tx::grant`] and [`Tx::user`].
+    pub async fn held_grant(&mut self, id: &GrantId) -> Result<Option<HeldGrant>, StoreError> {
+        let row: Option<HeldGrantRow> =
+            fetch_optional!(self, sqlx::query_as(HELD_GRANT).bind(id.as_bytes().as_slice()))?;
+        let Some(HeldGrantRow(GrantRow(grant), user)) = row else { return Ok(None) };
+        Ok(Some(HeldGrant { grant, user: user.map(user_from_row).transpose()? }))
+    }
+
+    /// Writes a grant whose token was replaced ([`Grant::rotated`]), if it is still of the generation `from`, not revoked
+    /// and within its deadlines. `false`: it is not, and nothing was written.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn rotate_grant(&mut self, from: u64, rotated: &Grant) -> Result<bool, StoreError> {
+        let changed = execute!(
+            self,
+            sqlx::query(ROTATE_GRANT)
+                .bind(rotated.id.as_bytes().as_slice())
+                .bind(i64::try_from(from).unwrap_or(i64::MAX))
+                .bind(i64::try_from(rotated.generation).unwrap_or(i64::MAX))
+                .bind(rotated.rotated_at.as_seconds())
+                .bind(rotated.idle_until.as_seconds())
+                .bind(rotated.bit_until.as_seconds())
+                .bind(rotated.last_caller.address.map(|address| address.to_string()))
+                .bind(rotated.last_caller.user_agent.as_ref().map(UserAgent::as_str))
+        )?;
+        Ok(changed == 1)
     }
 
     /// Revokes a grant and sets its status bit. `false`: there is none, or it was revoked before.

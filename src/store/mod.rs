@@ -28,6 +28,7 @@ mod users;
 pub use audit::AuditRow;
 pub use dead_grants::{GRANTS_AT_ONCE, Stretch};
 pub use error::{Cause, StoreError};
+pub use grants::HeldGrant;
 pub use migrations::Migrated;
 pub use passwords::SignInCandidate;
 pub use sessions::Session;

@@ -20,6 +20,7 @@ mod passwords;
 mod property;
 mod proxies;
 mod published;
+mod refresh;
 mod replicas;
 mod secrets;
 mod smuggling;

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::Problem;
 use crate::flow::accounts::AccountError;
+use crate::flow::logout::LogoutError;
 use crate::flow::own_account::OwnAccountError;
 use crate::flow::readiness::NotReady;
 use crate::flow::reauthentication::{Proof, ReauthenticationError};
+use crate::flow::refresh::RefreshError;
 use crate::flow::registration::RegistrationError;
 use crate::flow::sessions::OwnSessionsError;
 use crate::flow::sign_in::SignInError;
@@ -61,6 +63,37 @@ impl From<SignInError> for Problem {
             SignInError::Hash(error) => error.into(),
             SignInError::Sign(error) => error.into(),
             SignInError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RefreshError> for Problem {
+    fn from(error: RefreshError) -> Self {
+        match error {
+            RefreshError::Refused => Self::invalid_grant(),
+            RefreshError::WiderScope => Self::invalid(vec![FieldFault {
+                field: "scope".to_owned(),
+                code: "invalid-scope",
+                detail: "asks for more than was granted at sign-in; leave it out to get all of that"
+                    .to_owned(),
+            }]),
+            RefreshError::Contended => Self::unavailable(SOON),
+            RefreshError::Sign(error) => error.into(),
+            RefreshError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// Whatever the reason, the caller must not take the session for ended, and should try again (RFC 7009 §2.2.1).
+impl From<LogoutError> for Problem {
+    fn from(error: LogoutError) -> Self {
+        match error {
+            LogoutError::NoKeys => Self::unavailable(SOON),
+            LogoutError::Store(error) => {
+                let cause = std::error::Error::source(&error).map(tracing::field::display);
+                tracing::error!(error = %error, cause, "the database failed");
+                Self::unavailable(SOON)
+            }
         }
     }
 }

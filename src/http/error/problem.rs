@@ -55,10 +55,12 @@ macro_rules! kinds {
 
 kinds! {
     INVALID_REQUEST = "invalid-request", BAD_REQUEST, "The request is not valid";
+    INVALID_GRANT = "invalid-grant", BAD_REQUEST, "The refresh token does not count";
     SIGN_IN_REFUSED = "sign-in-refused", UNAUTHORIZED, "Sign-in refused";
     ACCOUNT_GONE = "account-gone", UNAUTHORIZED, "The account is not active";
     REGISTRATION_CLOSED = "registration-closed", FORBIDDEN, "Registration is closed";
     REAUTHENTICATION = "reauthentication-required", FORBIDDEN, "Prove that it is you";
+    CSRF_REJECTED = "csrf-rejected", FORBIDDEN, "A request of another site's page";
     HTTPS_REQUIRED = "https-required", FORBIDDEN, "Plain http is not answered";
     NOT_FOUND = "not-found", NOT_FOUND, "Not found";
     METHOD = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed";
@@ -118,6 +120,19 @@ impl Problem {
     /// Unknown, wrong or disabled: one answer.
     pub fn sign_in_refused() -> Self {
         Self::new(SIGN_IN_REFUSED, "The e-mail address or the password is wrong.").with(Header::Challenge)
+    }
+
+    /// The refresh token does not count, whatever the reason: one answer (RFC 6749 §5.2).
+    pub fn invalid_grant() -> Self {
+        Self::new(INVALID_GRANT, "There is no refresh token that counts with this request. Sign in again.")
+    }
+
+    /// A browser was sent here by a page that has no business here.
+    pub fn csrf_rejected() -> Self {
+        Self::new(
+            CSRF_REJECTED,
+            "Cookies are taken from the issuer's own pages only, and from origins listed in server.allowed_origins.",
+        )
     }
 
     /// The token is good, the account behind it is not.

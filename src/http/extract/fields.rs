@@ -62,6 +62,11 @@ impl Fields {
             })
     }
 
+    /// No member at all.
+    pub const fn none() -> Self {
+        Self { members: Vec::new(), faults: Vec::new() }
+    }
+
     /// Takes a member that must be there and must be text that `parse` accepts.
     pub fn required<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Result<T, Invalid>) -> Option<T> {
         let text = self.secret(name)?;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use actix_web::dev::Payload;
 use actix_web::http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, TRANSFER_ENCODING,
+    CONTENT_ENCODING, CONTENT_TYPE,
 };
 use actix_web::web::Data;
 use actix_web::{FromRequest, HttpRequest};
@@ -29,21 +29,18 @@ impl FromRequest for JsonBody {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let acceptable = declared_json(request);
-        let app = request.app_data::<Data<App>>().cloned();
-        let payload = payload.take();
+        let body = body(request, payload);
         Box::pin(async move {
             acceptable?;
-            let app = app.ok_or_else(Problem::internal)?;
-            let (limit, deadline) = (app.config.server.max_body, app.config.server.body_timeout);
-            let body = tokio::time::timeout(deadline, read(payload, limit))
-                .await
-                .map_err(|_elapsed| Problem::body_too_slow())??;
-            Fields::parse(&body).map(JsonBody)
+            Fields::parse(&*body.await?).map(JsonBody)
         })
     }
 }
 
-/// The same where a request may do without a body: an empty one that declares no type counts as an object without members.
+/// The members of the request's JSON object, or none when there is no body at all.
+///
+/// A body that is there must be declared, as for [`JsonBody`]; and what is declared must be JSON, also when there is nothing
+/// of it, because a form, which another site's page can send, always declares itself.
 pub struct OptionalJsonBody(pub Fields);
 
 impl FromRequest for OptionalJsonBody {
@@ -51,14 +48,36 @@ impl FromRequest for OptionalJsonBody {
     type Future = Pin<Box<dyn Future<Output = Result<Self, Problem>>>>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let headers = request.headers();
-        let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
-        let is_empty = length.unwrap_or(b"0") == b"0" && !headers.contains_key(TRANSFER_ENCODING);
-        if is_empty && !headers.contains_key(CONTENT_TYPE) {
-            return Box::pin(async { Ok(Self(Fields::default())) });
-        }
-        let body = JsonBody::from_request(request, payload);
-        Box::pin(async move { body.await.map(|JsonBody(fields)| Self(fields)) })
+        let is_declared = request.headers().contains_key(CONTENT_TYPE);
+        let acceptable = declared_json(request);
+        let body = body(request, payload);
+        Box::pin(async move {
+            if is_declared {
+                acceptable.clone()?;
+            }
+            let body = body.await?;
+            if body.is_empty() {
+                return Ok(Self(Fields::none()));
+            }
+            acceptable?;
+            Fields::parse(&body).map(Self)
+        })
+    }
+}
+
+/// The body within its limits of size and time.
+fn body(
+    request: &HttpRequest,
+    payload: &mut Payload,
+) -> impl Future<Output = Result<Zeroizing<Vec<u8>>, Problem>> + use<> {
+    let app = request.app_data::<Data<App>>().cloned();
+    let payload = payload.take();
+    async move {
+        let app = app.ok_or_else(Problem::internal)?;
+        let (limit, deadline) = (app.config.server.max_body, app.config.server.body_timeout);
+        tokio::time::timeout(deadline, read(payload, limit))
+            .await
+            .map_err(|_elapsed| Problem::body_too_slow())?
     }
 }
 

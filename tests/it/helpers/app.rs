@@ -9,7 +9,7 @@ use rsa::pkcs8::{EncodePrivateKey as _, LineEnding};
 use serde_json::{Value, json};
 use signet::app::App;
 use signet::background::Background;
-use signet::config::{Config, ConfigSource, Database, HashCost, Throttle};
+use signet::config::{Config, ConfigSource, Database, HashCost, RootKeySource, Throttle};
 use signet::flow::{signing_keys, status};
 use signet::server::Bound;
 use signet_guard::{Clock, Timestamp};
@@ -68,10 +68,31 @@ impl TestApp {
 
     /// On a database that a test made.
     pub async fn spawn_on(database: Database) -> Self {
+        Self::spawn_on_with(database, |_| ()).await
+    }
+
+    /// On a database that a test made, with changed settings.
+    pub async fn spawn_on_with(database: Database, change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = quick_config(folder.path(), &[]);
         config.database = database;
+        change(&mut config);
         Self::run(config, folder).await
+    }
+
+    /// Another server on the same database, with the same root keys and a clock of its own.
+    pub async fn replica(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = quick_config(folder.path(), &[]);
+        config.database = self.app.config.database.clone();
+        config.tokens = self.app.config.tokens.clone();
+        if let RootKeySource::File(path) = &self.app.config.keys.root_key {
+            config.keys.root_key = RootKeySource::File(path.clone());
+        }
+        change(&mut config);
+        let replica = Self::run(config, folder).await;
+        replica.clock.set(self.clock.now());
+        replica
     }
 
     async fn run(config: Config, folder: TempDir) -> Self {
