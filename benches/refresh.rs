@@ -246,9 +246,8 @@ fn sizes() -> bool {
     }
     println!("\n| Goal | Measured | Wanted | |");
     println!("|---|---|---|---|");
-    let ratio = |round: &[Vec<Duration>; 2]| {
-        ms(percentile(&round[1], 50.0)) / ms(percentile(&round[0], 50.0))
-    };
+    let ratio =
+        |round: &[Vec<Duration>; 2]| ms(percentile(&round[1], 50.0)) / ms(percentile(&round[0], 50.0));
     let ratio = median(rounds.iter().map(ratio).collect());
     goal("refresh p50 with 1,000,000 grants / with 1,000", ratio, "", 1.2, true)
 }

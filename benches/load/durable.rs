@@ -120,9 +120,16 @@ async fn table(folder: &Path) -> SqliteConnection {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
-    connection.execute("CREATE TABLE bare (id INTEGER PRIMARY KEY, generation INTEGER) STRICT").await.unwrap();
+    connection
+        .execute("CREATE TABLE bare (id INTEGER PRIMARY KEY, generation INTEGER) STRICT")
+        .await
+        .unwrap();
     for id in 0..ROWS {
-        sqlx::query("INSERT INTO bare VALUES ($1, 0)").bind(id as i64).execute(&mut connection).await.unwrap();
+        sqlx::query("INSERT INTO bare VALUES ($1, 0)")
+            .bind(id as i64)
+            .execute(&mut connection)
+            .await
+            .unwrap();
     }
     connection
 }

@@ -20,17 +20,16 @@ impl Program {
     pub fn start(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_signet"));
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SIGNET")) {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SIGNET"))
+        {
             command.env_remove(name);
         }
         command.current_dir(folder.path()).env("SIGNET_LISTEN", "127.0.0.1:0").envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
-        let listens = output
-            .by_ref()
-            .lines()
-            .map_while(Result::ok)
-            .find_map(|line| line.split_once(" listens on http://").map(|(_, address)| address.parse().unwrap()));
+        let listens = output.by_ref().lines().map_while(Result::ok).find_map(|line| {
+            line.split_once(" listens on http://").map(|(_, address)| address.parse().unwrap())
+        });
         Self { child, address: listens.unwrap(), _output: output, _folder: folder }
     }
 

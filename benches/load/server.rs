@@ -52,7 +52,9 @@ impl Signet {
             ("SIGNET_KEYS_DIR".to_owned(), within("keys")),
             ("SIGNET__SERVER__WORKERS".to_owned(), workers.to_string()),
         ];
-        env.extend(SETTINGS.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        env.extend(
+            SETTINGS.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         let config = Config::load(&ConfigSource { file: Some(file), env }).unwrap();
         let nowhere = Arc::new(std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap());
         let lines = tracing_subscriber::fmt().compact().with_ansi(false).with_writer(nowhere);

@@ -65,8 +65,7 @@ async fn read(app: &App) -> Result<Vec<i64>, StoreError> {
     let mut after = (lists.version(), i64::MAX);
     let mut changed = Vec::new();
     loop {
-        let rows =
-            app.db.read(after, |tx, after| Box::pin(tx.changed_status_lists(*after))).await?;
+        let rows = app.db.read(after, |tx, after| Box::pin(tx.changed_status_lists(*after))).await?;
         let Some(last) = rows.last() else { break };
         after = (last.version, last.list);
         for row in rows {

@@ -85,9 +85,8 @@ async fn expired(app: &App, now: Timestamp, until: Instant) -> Result<u64, Store
     let wanted = walk(app, |walk| walk.rows) / TURNS_PER_ROUND + GRANTS_AT_ONCE;
     while rows < wanted && Instant::now() < until {
         let after = walk(app, |walk| walk.after);
-        let look = app.db.read((after, now), |tx, (after, now)| {
-            Box::pin(tx.look_for_expired_grants(*after, *now))
-        });
+        let look =
+            app.db.read((after, now), |tx, (after, now)| Box::pin(tx.look_for_expired_grants(*after, *now)));
         let Some(stretch) = look.await? else {
             walk(app, Walk::begin_anew);
             break;

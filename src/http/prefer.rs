@@ -26,7 +26,8 @@ mod tests {
     #[test]
     fn the_first_wait_counts_and_nonsense_is_no_preference() {
         let of = |values: &[&'static str]| {
-            let request = values.iter().fold(TestRequest::get(), |it, value| it.append_header(("prefer", *value)));
+            let request =
+                values.iter().fold(TestRequest::get(), |it, value| it.append_header(("prefer", *value)));
             wait(&request.to_http_request()).map(|wait| wait.as_secs())
         };
         for (values, seconds) in [

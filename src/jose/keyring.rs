@@ -5,9 +5,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use signet_guard::{AccessTokenClaims, KeySet, SharedKeys};
 
-use super::{
-    MacKeys, PublishError, PublishedKeys, RefreshKeys, SignError, SigningKey, StatusListToken,
-};
+use super::{MacKeys, PublishError, PublishedKeys, RefreshKeys, SignError, SigningKey, StatusListToken};
 use crate::cpu_pool::{CpuPool, Full, Lost, PoolSettings};
 
 /// How many signatures may wait for each thread: at most a second's worth.

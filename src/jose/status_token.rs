@@ -131,7 +131,10 @@ mod tests {
         let bits = StatusBits::of([0, 9, 65_535]);
         let compressed = URL_SAFE_NO_PAD.decode(bits.lst()).unwrap();
         // RFC 1950 §2.2: deflate with a window of 32 KiB, and a multiple of 31.
-        assert_eq!((compressed[0], (u16::from(compressed[0]) * 256 + u16::from(compressed[1])) % 31), (0x78, 0));
+        assert_eq!(
+            (compressed[0], (u16::from(compressed[0]) * 256 + u16::from(compressed[1])) % 31),
+            (0x78, 0)
+        );
         assert_eq!(decompress_to_vec_zlib(&compressed).unwrap(), *bits.bytes);
     }
 }

@@ -76,7 +76,8 @@ impl StatusLists {
 
     /// Puts a list as it was read in the place of the one that is here.
     pub fn put(&mut self, row: StatusListRow) {
-        let bits = if row.revoked.is_empty() { self.empty.clone() } else { Arc::new(StatusBits::of(row.revoked)) };
+        let bits =
+            if row.revoked.is_empty() { self.empty.clone() } else { Arc::new(StatusBits::of(row.revoked)) };
         let list = StatusList { version: row.version, bits };
         if let Some(before) = self.lists.insert(row.list, list) {
             self.by_version.remove(&(before.version, row.list));

@@ -24,7 +24,8 @@ fn at(list: i64, index: u64) -> StatusReference {
 fn a_reference_that_cannot_be_looked_up_counts_as_revoked() {
     let board = StatusBoard::new("https://login.example.com/status/".to_owned());
     board.replace(lists(vec![row(0, 1, &[7])], state(1, 8)));
-    let revoked = [at(0, 7), at(0, 65_536), StatusReference { idx: 8, uri: "https://evil.example/0".to_owned() }];
+    let revoked =
+        [at(0, 7), at(0, 65_536), StatusReference { idx: 8, uri: "https://evil.example/0".to_owned() }];
     for status in revoked {
         assert!(board.is_revoked(Some(&status)), "{status:?}");
     }

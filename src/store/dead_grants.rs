@@ -70,10 +70,7 @@ impl Tx {
             Connection::Sqlite(_) => SQLITE,
             Connection::Postgres(_) => POSTGRES,
         };
-        execute!(
-            self,
-            sqlx::query(delete).bind(after.number()).bind(last.number()).bind(now.as_seconds())
-        )
+        execute!(self, sqlx::query(delete).bind(after.number()).bind(last.number()).bind(now.as_seconds()))
     }
 
     /// Removes at most [`GRANTS_AT_ONCE`] revoked grants of which no access token can be alive, which clears their

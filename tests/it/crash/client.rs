@@ -96,7 +96,11 @@ impl Server {
             assert_eq!(self.refresh(old).await.unwrap().status(), StatusCode::BAD_REQUEST);
         }
         if session.tokens.len() > 2 {
-            assert_eq!(self.refresh(newest).await.unwrap().status(), StatusCode::BAD_REQUEST, "a replay ends all");
+            assert_eq!(
+                self.refresh(newest).await.unwrap().status(),
+                StatusCode::BAD_REQUEST,
+                "a replay ends all"
+            );
         }
     }
 }

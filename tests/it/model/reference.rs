@@ -67,7 +67,16 @@ impl Reference {
     pub(super) fn sign_in(&mut self, rules: Rules, user: usize, now: Seconds) {
         let ends = now + rules.life;
         let idle_until = ends.min(now + rules.idle_life);
-        let grant = Grant { user, newest: 0, newest_since: now, idle_until, ends, revoked: false, overdue: false, swept: false };
+        let grant = Grant {
+            user,
+            newest: 0,
+            newest_since: now,
+            idle_until,
+            ends,
+            revoked: false,
+            overdue: false,
+            swept: false,
+        };
         self.grants.push(grant);
     }
 

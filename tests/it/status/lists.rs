@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use reqwest::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -60,13 +62,15 @@ async fn a_list_is_confirmed_until_its_half_minute_is_over_or_it_changes() {
     let first = fetch(&app, 0).await;
     let kid = app.app.keyring.active_kid().unwrap();
     assert_eq!(first.etag(), format!("\"0-{NOW}-{kid}\""));
-    let again = |method: Method, tag: String| {
-        app.request(method, "/status/0").header(IF_NONE_MATCH, tag).send()
-    };
+    let again =
+        |method: Method, tag: String| app.request(method, "/status/0").header(IF_NONE_MATCH, tag).send();
     for tag in [first.etag().to_owned(), format!("\"x\", W/{}", first.etag())] {
         let same = again(Method::GET, tag).await.unwrap();
         assert_eq!(same.status(), StatusCode::NOT_MODIFIED);
-        assert_eq!((&same.headers()[ETAG], &same.headers()[CACHE_CONTROL]), (&first.headers[ETAG], &"no-cache".parse().unwrap()));
+        assert_eq!(
+            (&same.headers()[ETAG], &same.headers()[CACHE_CONTROL]),
+            (&first.headers[ETAG], &"no-cache".parse().unwrap())
+        );
         assert_eq!(same.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
         assert!(same.bytes().await.unwrap().is_empty());
     }
@@ -97,7 +101,8 @@ async fn a123_lists_that_nobody_is_in_do_not_exist() {
     insert(&app.app.db, vec![grant()]).await;
     refresh(&app).await;
     let numbers = (2..200_i64).map(|n| n.to_string());
-    let far = [i64::MAX.to_string(), format!("{}0", i64::MAX), "-1".into(), "-0".into(), "+1".into(), "00".into()];
+    let far =
+        [i64::MAX.to_string(), format!("{}0", i64::MAX), "-1".into(), "-0".into(), "+1".into(), "00".into()];
     let odd = ["0x0", "1e3", "a", "%00", "0%2F..", "1.0", "%20", "٠"].map(str::to_owned);
     for number in numbers.chain(far).chain(odd) {
         let answer = app.get(&format!("/status/{number}")).await;

@@ -110,7 +110,10 @@ impl Fetched {
         let list = self.claims["status_list"]["lst"].as_str().unwrap();
         let bytes = decompress_to_vec_zlib(&URL_SAFE_NO_PAD.decode(list).unwrap()).unwrap();
         assert_eq!(bytes.len(), 8192);
-        (0..65_536).filter(|index| bytes[index / 8] >> (index % 8) & 1 == 1).map(|index| index as u64).collect()
+        (0..65_536)
+            .filter(|index| bytes[index / 8] >> (index % 8) & 1 == 1)
+            .map(|index| index as u64)
+            .collect()
     }
 
     fn etag(&self) -> &str {

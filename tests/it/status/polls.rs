@@ -97,7 +97,9 @@ async fn a_version_that_never_was_says_begin_anew() {
         let answer = poll(&app, &format!("?since={since}"), Some("wait=30")).await;
         assert_eq!(json_of(answer).await, json!({ "version": 0, "lists": [], "restart": true }));
     }
-    for query in ["?since=", "?since=x", "?since=-1", "?since=1.5", "?since=9223372036854775808", "?since=1&since=1"] {
+    for query in
+        ["?since=", "?since=x", "?since=-1", "?since=1.5", "?since=9223372036854775808", "?since=1&since=1"]
+    {
         let answer = poll(&app, query, Some("wait=30")).await;
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{query}");
         let problem = json_of(answer).await;
