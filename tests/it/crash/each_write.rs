@@ -24,7 +24,7 @@ impl Killer {
     /// Kills the server on the nth of these calls by one of its threads. `None`: this machine does not allow it.
     fn attach(server: &Server, calls: &str, nth: usize) -> Option<Self> {
         let spawned = Command::new("strace")
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")])
+            .args(["-f", "-o", "/dev/null", "-e", &format!("trace={calls}")])
             .args(["-e", &format!("inject={calls}:signal=SIGKILL:when={nth}")])
             .args(["-p", &server.process.child.id().to_string()])
             .stdin(Stdio::null())
