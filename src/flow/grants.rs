@@ -29,7 +29,7 @@ pub(super) async fn end_surplus(
 ) -> Result<Vec<SessionId>, StoreError> {
     let (user, now, why) = (&new.user, new.created_at, Revocation::TooManySessions);
     let unused_since = now.minus(access_token_life);
-    let ended = tx.revoke_surplus_grants(user, MOST_SESSIONS, unused_since, why, now).await?;
+    let ended = tx.revoke_surplus_grants(new, MOST_SESSIONS, unused_since, why, now).await?;
     if let Some(event) = surplus_ended(user, &ended) {
         let row = audit::row(&event, Actor::Signet, &new.last_caller, now);
         let count = i64::try_from(ended.len()).unwrap_or(i64::MAX);

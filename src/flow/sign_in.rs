@@ -262,6 +262,7 @@ async fn record(
 ) -> Result<Recorded, SignInError> {
     let Proven { user, rehashed } = proven;
     let record = Record {
+        email: user.email.clone(),
         credential_version: user.credential_version,
         grant: Grant::new(given(user.id.clone()), &app.config.tokens, app.clock.now()),
         access_token_life: app.config.tokens.access_token_life,
@@ -274,6 +275,7 @@ async fn record(
 
 /// The one write of a sign-in.
 struct Record {
+    email: Email,
     credential_version: i64,
     grant: Grant,
     access_token_life: Duration,
@@ -286,7 +288,7 @@ impl Record {
     /// the password was read, and held by the update before, so that they cannot change until this unit ends.
     async fn commit(&self, tx: &mut Tx) -> Result<Option<Recorded>, StoreError> {
         let Grant { user: id, session, created_at: now, last_caller: caller, .. } = &self.grant;
-        if !tx.record_sign_in(id, self.credential_version, *now).await? {
+        if !tx.record_sign_in(id, &self.email, self.credential_version, *now).await? {
             return Ok(None);
         }
         if let Some(Rehashed { old, new }) = &self.rehashed {
@@ -295,10 +297,10 @@ impl Record {
         }
         throttle::succeed(tx, &self.charged).await?;
         let Some(user) = tx.user(id).await? else { return Ok(None) };
-        let serial = tx.insert_grant(&self.grant).await?;
+        let grant = Grant { serial: tx.insert_grant(&self.grant).await?, ..self.grant.clone() };
         tx.append_audit(&audit::row(&Event::SignedIn(id, session), Actor::User, caller, *now)).await?;
-        let surplus = grants::end_surplus(tx, &self.grant, self.access_token_life).await?;
-        Ok(Some(Recorded { user, grant: Grant { serial, ..self.grant.clone() }, surplus }))
+        let surplus = grants::end_surplus(tx, &grant, self.access_token_life).await?;
+        Ok(Some(Recorded { user, grant, surplus }))
     }
 }
 

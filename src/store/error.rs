@@ -100,6 +100,19 @@ impl StoreError {
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Busy(_) | Self::Unavailable(_) | Self::Conflict(_) | Self::Stopping)
     }
+
+    /// The error of a statement that has looked whether a name is taken: when PostgreSQL refuses it all the same, another
+    /// transaction took the name in between, and the unit is run again.
+    pub(super) fn or_taken_meanwhile(self) -> Self {
+        match self {
+            Self::Internal(Cause(error))
+                if error.as_database_error().is_some_and(|error| error.is_unique_violation()) =>
+            {
+                Self::Conflict(Cause(error))
+            }
+            error => error,
+        }
+    }
 }
 
 /// What the driver said, for the log. Without PostgreSQL's `detail`, which quotes rows.
@@ -165,9 +178,8 @@ fn sqlite_kind(error: &sqlx::sqlite::SqliteError) -> fn(Cause) -> StoreError {
 /// PostgreSQL's SQLSTATE codes, its documentation's appendix A.
 fn postgres_kind(code: &str) -> fn(Cause) -> StoreError {
     match code {
-        // serialization_failure, deadlock_detected, unique_violation: another transaction took the name between our
-        // look and our write, and the next run of the unit sees it.
-        "40001" | "40P01" | "23505" => StoreError::Conflict,
+        // serialization_failure, deadlock_detected.
+        "40001" | "40P01" => StoreError::Conflict,
         // lock_not_available, query_canceled.
         "55P03" | "57014" => StoreError::Busy,
         // read_only_sql_transaction: a standby, after a failover.
@@ -206,8 +218,7 @@ mod tests {
             ("57P01", "not available"),
             ("08006", "not available"),
             ("25006", "not available"),
-            ("23505", "could not serialise"),
-            ("23502", "refused a statement"),
+            ("23505", "refused a statement"),
             ("42P01", "refused a statement"),
             ("", "refused a statement"),
         ];

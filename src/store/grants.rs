@@ -39,13 +39,17 @@ const REVOKE_GRANT: &str = "UPDATE grants SET revoked_at = $2, revoked_for = $3 
      WHERE id = $1 AND revoked_at IS NULL RETURNING serial";
 const REVOKE_GRANTS_OF_USER: &str = "UPDATE grants SET revoked_at = $2, revoked_for = $3 \
      WHERE user_id = $1 AND session_id <> $4 AND revoked_at IS NULL RETURNING serial";
-// The first condition looks at an index alone, at so many entries and no more: for most accounts it is the last.
+// The first condition looks at an index alone, at so many entries and no more: for most accounts it is the last. Looking
+// through all the grants of an account would make each sign-in of a flood slower than the one before: where there are very
+// many, it is done at every 64th.
 const REVOKE_SURPLUS_GRANTS: &str = "UPDATE grants SET revoked_at = $2, revoked_for = $3 \
      WHERE EXISTS (SELECT 1 FROM grants WHERE user_id = $1 LIMIT 1 OFFSET $5) \
-     AND serial IN (SELECT serial FROM grants \
+     AND ($7 = 0 OR NOT EXISTS (SELECT 1 FROM grants WHERE user_id = $1 LIMIT 1 OFFSET 1000)) \
+     AND serial IN (SELECT serial FROM (SELECT serial, rotated_at FROM grants \
          WHERE user_id = $1 AND revoked_at IS NULL AND idle_until > $2 AND expires_at > $2 \
-         ORDER BY rotated_at DESC, serial DESC LIMIT $6 OFFSET $5) \
-     AND rotated_at < $4 RETURNING serial, session_id";
+         ORDER BY rotated_at DESC, serial DESC LIMIT 1000000000 OFFSET $5) surplus \
+         WHERE rotated_at < $4 ORDER BY rotated_at, serial LIMIT $6) \
+     RETURNING serial, session_id";
 
 /// A grant as it is read. Not a tuple: sqlx has none so long.
 struct GrantRow(Grant);
@@ -266,14 +270,15 @@ impl Tx {
         Ok(serials.len())
     }
 
-    /// Revokes the grants of an account beyond the `most` that were used last, unless they were used after
-    /// `unused_since`, and sets their status bits. A thousand at once at most. Answers their sessions.
+    /// Revokes the grants of the account of a `new` one beyond the `most` that were used last, unless they were used after
+    /// `unused_since`, and sets their status bits. A thousand at once at most, and with more than that many grants not each
+    /// time. Answers their sessions.
     ///
     /// # Errors
     /// As every statement.
     pub async fn revoke_surplus_grants(
         &mut self,
-        user: &UserId,
+        new: &Grant,
         most: u32,
         unused_since: Timestamp,
         why: Revocation,
@@ -283,12 +288,13 @@ impl Tx {
         let rows: Vec<(i64, String)> = fetch_all!(
             self,
             sqlx::query_as(REVOKE_SURPLUS_GRANTS)
-                .bind(user.as_str())
+                .bind(new.user.as_str())
                 .bind(now.as_seconds())
                 .bind(why.as_str())
                 .bind(unused_since.as_seconds())
                 .bind(i64::from(most))
                 .bind(1_000_i64)
+                .bind(new.serial.number().rem_euclid(64))
         )?;
         let serials: Vec<Serial> = rows.iter().map(|(serial, _)| Serial::from_number(*serial)).collect();
         self.status_lists_changed(&serials).await?;

@@ -38,7 +38,7 @@ const DELETE_USER: &str = "DELETE FROM users WHERE id = $1";
 const SET_EMAIL: &str = "UPDATE users SET email = $2 \
      WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users taken WHERE taken.email = $2 AND taken.id <> $1)";
 const RECORD_SIGN_IN: &str = "UPDATE users SET last_sign_in = $3 \
-     WHERE id = $1 AND disabled_at IS NULL AND credential_version = $2";
+     WHERE id = $1 AND disabled_at IS NULL AND credential_version = $2 AND email = $4";
 
 pub(super) type UserRow =
     (String, String, Option<String>, i64, i64, Option<i64>, Option<i64>, Option<String>);
@@ -152,7 +152,8 @@ impl Tx {
     /// # Errors
     /// As every statement.
     pub async fn set_email(&mut self, id: &UserId, email: &Email) -> Result<bool, StoreError> {
-        Ok(execute!(self, sqlx::query(SET_EMAIL).bind(id.as_str()).bind(email.as_str()))? == 1)
+        let set = execute!(self, sqlx::query(SET_EMAIL).bind(id.as_str()).bind(email.as_str()));
+        Ok(set.map_err(StoreError::or_taken_meanwhile)? == 1)
     }
 
     /// Disables an account and bumps its credential version. A disabled account keeps the time it was disabled at.
@@ -173,20 +174,25 @@ impl Tx {
         Ok(execute!(self, sqlx::query(ENABLE_USER).bind(id.as_str()))? == 1)
     }
 
-    /// Notes a sign-in, if the account is enabled and its credentials are still those that were verified. `false`:
-    /// they are not, and the sign-in must fail.
+    /// Notes a sign-in, if the account is enabled and its address and its credentials are still those that were verified.
+    /// `false`: they are not, and the sign-in must fail.
     ///
     /// # Errors
     /// As every statement.
     pub async fn record_sign_in(
         &mut self,
         id: &UserId,
+        email: &Email,
         credential_version: i64,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let changed = execute!(
             self,
-            sqlx::query(RECORD_SIGN_IN).bind(id.as_str()).bind(credential_version).bind(now.as_seconds())
+            sqlx::query(RECORD_SIGN_IN)
+                .bind(id.as_str())
+                .bind(credential_version)
+                .bind(now.as_seconds())
+                .bind(email.as_str())
         )?;
         Ok(changed == 1)
     }

@@ -16,6 +16,8 @@ const OPEN: &[&str] = &[
     "/.well-known/oauth-authorization-server",
     "/api/v1/register",
     "/api/v1/login",
+    "/api/v1/refresh",
+    "/api/v1/logout",
     "/health/live",
     "/health/ready",
     "/openapi.json",

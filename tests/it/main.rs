@@ -16,6 +16,7 @@ mod helpers;
 mod load;
 mod model;
 mod opacity;
+mod own_account;
 mod passwords;
 mod property;
 mod proxies;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, StatusCode};
 use rsa::RsaPrivateKey;
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 use rsa::traits::PrivateKeyParts as _;
@@ -25,6 +25,7 @@ struct Scenario {
     folder: tempfile::TempDir,
     token: String,
     device: String,
+    refresh: String,
     server: Process,
     client: Client,
 }
@@ -58,8 +59,24 @@ impl Scenario {
         }
         let answer = post("/api/v1/login", json!({ "email": EMAIL, "password": PASSWORD })).await;
         let answer: Value = answer.json().await.unwrap();
-        let [token, device] =
-            ["access_token", "device"].map(|member| answer[member].as_str().unwrap().to_owned());
+        let [token, device, refresh] = ["access_token", "device", "refresh_token"]
+            .map(|member| answer[member].as_str().unwrap().to_owned());
+        for (text, status) in [(refresh.clone(), 200), (refresh.to_uppercase(), 400), (device.clone(), 400)] {
+            let body = json!({ "refresh_token": text });
+            assert_eq!(post("/api/v1/refresh", body).await.status(), status);
+        }
+        let cookie = format!("signet-refresh={refresh}");
+        for (origin, path, status) in [("x", "refresh", 403), (&server.url, "logout", 403)] {
+            let request = client.post(format!("{}/api/v1/{path}", server.url)).header("origin", origin);
+            assert_eq!(request.header("cookie", &cookie).send().await.unwrap().status(), status);
+        }
+        let ended: Value = post("/api/v1/login", json!({ "email": EMAIL, "password": PASSWORD }))
+            .await
+            .json()
+            .await
+            .unwrap();
+        let ended = json!({ "refresh_token": ended["refresh_token"] });
+        assert_eq!(post("/api/v1/logout", ended).await.status(), StatusCode::NO_CONTENT);
         for text in [device.clone(), device.to_uppercase()] {
             let body = json!({ "email": EMAIL, "password": WRONG, "device": text });
             assert_eq!(post("/api/v1/login", body).await.status(), StatusCode::UNAUTHORIZED);
@@ -73,6 +90,25 @@ impl Scenario {
                     client.get(format!("{}{path}", server.url)).basic_auth(EMAIL, Some(WRONG)).send().await;
             }
         }
+        let change = async |method: Method, path: &str, body: Value| {
+            let request =
+                client.request(method, format!("{}/api/v1/me{path}", server.url)).bearer_auth(&token);
+            request.json(&body).send().await.unwrap().status()
+        };
+        let changes = json!({ "name": format!("{NAME}-again"), "email": "canary-other@example.com" });
+        assert_eq!(change(Method::PATCH, "", changes).await, StatusCode::OK);
+        let back = json!({ "email": EMAIL, "name": NAME, "current_password": PASSWORD });
+        assert_eq!(change(Method::PATCH, "", back).await, StatusCode::OK);
+        for (current, new, status) in [
+            (WRONG, PASSWORD, StatusCode::FORBIDDEN),
+            (PASSWORD, SHORT, StatusCode::BAD_REQUEST),
+            (PASSWORD, PASSWORD, StatusCode::NO_CONTENT),
+        ] {
+            let passwords = json!({ "current_password": current, "new_password": new });
+            assert_eq!(change(Method::PUT, "/password", passwords).await, status);
+        }
+        let wrong = json!({ "current_password": WRONG });
+        assert_eq!(change(Method::DELETE, "", wrong).await, StatusCode::FORBIDDEN);
         let mut set = command(folder.path());
         set.args(["user", "set-password", EMAIL, "--password-stdin"]).env("SIGNET_LOG", "trace");
         let set = run(set, &format!("{OPERATOR}\n"));
@@ -80,7 +116,7 @@ impl Scenario {
         std::fs::write(folder.path().join("log-of-the-command"), &set.stderr).unwrap();
         std::fs::write(folder.path().join("log-of-the-import"), [import.stdout, import.stderr].concat())
             .unwrap();
-        Self { folder, token, device, server, client }
+        Self { folder, token, device, refresh, server, client }
     }
 
     /// Signatures are what makes a token a secret; its claims are in the audit log by right.
@@ -108,6 +144,8 @@ async fn a136_no_secret_reaches_a_log_even_when_everything_is_logged() {
     let canaries: Vec<&[u8]> = vec![
         b"canary-",
         b"sgd_",
+        b"sgr_",
+        b"SGR_",
         signature.as_bytes(),
         upper.as_bytes(),
         b"BEGIN PRIVATE KEY",
@@ -127,7 +165,17 @@ async fn a136_no_secret_reaches_a_log_even_when_everything_is_logged() {
         log.contains("\"level\":\"TRACE\"") || log.contains("\"level\":\"DEBUG\""),
         "the log is as loud as it can be"
     );
-    for event in ["user.registered", "login.success", "login.fail", "unknown-user", "wrong-password"] {
+    for event in [
+        "user.registered",
+        "login.success",
+        "login.fail",
+        "unknown-user",
+        "wrong-password",
+        "refresh.success",
+        "refresh.fail",
+        "csrf.reject",
+        "session.ended",
+    ] {
         assert!(log.contains(event), "{event}");
     }
 }
@@ -146,8 +194,10 @@ async fn a132_the_database_holds_no_password_no_token_and_no_private_key() {
         SHORT.as_bytes(),
         scenario.signature().as_bytes(),
         &scenario.device.as_bytes()[..40],
+        &scenario.refresh.as_bytes()[60..],
         b"canary-nobody",
         b"sgd_",
+        b"sgr_",
         b"eyJ",
         &der.as_bytes()[40..80],
         &prime,
@@ -180,6 +230,12 @@ async fn a133_nothing_that_is_stored_opens_anything() {
         assert_eq!(login.status(), StatusCode::UNAUTHORIZED, "{value}");
         let me = scenario.client.get(format!("{url}/api/v1/me")).bearer_auth(value).send().await.unwrap();
         assert!(matches!(me.status().as_u16(), 400 | 401 | 431), "{value}");
+        for token in [value.clone(), format!("sgr_{value}")] {
+            let body = json!({ "refresh_token": token });
+            let refresh =
+                scenario.client.post(format!("{url}/api/v1/refresh")).json(&body).send().await.unwrap();
+            assert_eq!(refresh.status(), StatusCode::BAD_REQUEST, "{value}");
+        }
     }
 }
 

@@ -22,7 +22,6 @@ pub struct FieldFault {
 }
 
 /// The members not taken yet, and the faults found so far.
-#[derive(Default)]
 pub struct Fields {
     members: Vec<(String, Member)>,
     faults: Vec<FieldFault>,

@@ -30,7 +30,7 @@ impl FromRequest for JsonBody {
         let body = body(request, payload);
         Box::pin(async move {
             acceptable?;
-            Fields::parse(&*body.await?).map(JsonBody)
+            Fields::parse(&body.await?).map(JsonBody)
         })
     }
 }

@@ -48,7 +48,10 @@ async fn disable(db: &Db, id: &UserId, now: i64) -> bool {
 
 /// `true`: the sign-in counts.
 async fn sign_in(db: &Db, id: &UserId, version: i64, now: i64) -> bool {
-    db.write((id.clone(), version, at(now)), |tx, it| Box::pin(tx.record_sign_in(&it.0, it.1, it.2)))
-        .await
-        .unwrap()
+    let email = find(db, id).await.map_or(Email::parse("nobody@example.com").unwrap(), |user| user.email);
+    db.write((id.clone(), email, version, at(now)), |tx, (id, email, version, now)| {
+        Box::pin(tx.record_sign_in(id, email, *version, *now))
+    })
+    .await
+    .unwrap()
 }
