@@ -18,6 +18,8 @@ const OPEN: &[&str] = &[
     "/api/v1/login",
     "/api/v1/refresh",
     "/api/v1/logout",
+    "/status",
+    "/status/{list}",
     "/health/live",
     "/health/ready",
     "/openapi.json",

@@ -27,6 +27,7 @@ mod polls;
 mod replicas;
 mod sweep;
 mod two_sweeps;
+mod without_the_sweep;
 
 /// How long something that must happen by itself may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -148,8 +149,7 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) -> Duration {
     let started = Instant::now();
     while !is_so().await {
         assert!(started.elapsed() < PATIENCE, "{what}");
-        // poll: for what another task does.
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await; // poll:
     }
     started.elapsed()
 }

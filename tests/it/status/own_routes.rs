@@ -2,10 +2,12 @@
 
 use reqwest::StatusCode;
 use serde_json::{Value, json};
+use signet::account::UserId;
 use signet::flow::status;
+use signet::grant::{Revocation, SessionId};
 
-use super::{fetch, grant, insert, refresh, revoke, version_told};
-use crate::helpers::app::TestApp;
+use super::{at, fetch, grant, insert, refresh, revoke, until, version_told};
+use crate::helpers::app::{TestApp, claims_of};
 use crate::helpers::db::on_both_engines;
 use crate::helpers::mint;
 
@@ -41,6 +43,37 @@ async fn a_revoked_token_opens_none_of_them() {
 }
 
 on_both_engines! {
+    // What a sign-in points at is what a revocation sets, and nothing else; the background work sees to the rest.
+    async fn the_sessions_of_one_account_end_and_no_other(database) {
+        let app = TestApp::spawn_on(database.config.clone()).await;
+        let ann = app.register("ann@example.com").await;
+        app.register("bob@example.com").await;
+        let mut tokens = Vec::new();
+        for email in ["ann@example.com", "bob@example.com", "ann@example.com", "ann@example.com"] {
+            tokens.push(app.token(email).await);
+        }
+        let claims: Vec<_> = tokens.iter().map(|token| claims_of(token)).collect();
+        for claims in &claims {
+            let uri = format!("{}/status/0", app.app.config.issuer.as_str());
+            assert_eq!(claims["status"]["status_list"]["uri"], uri);
+            assert_eq!(app.get_with_token("/api/v1/me", &tokens[0]).await.status(), StatusCode::OK);
+        }
+        let kept = SessionId::parse(claims[2]["sid"].as_str().unwrap()).unwrap();
+        let end = app.app.db.write((UserId::parse(&ann).unwrap(), kept), |tx, (user, kept)| {
+            Box::pin(tx.revoke_grants_of_user(user, Some(kept), Revocation::EndedByUser, at(0)))
+        });
+        assert_eq!(end.await.unwrap(), 2);
+        let status_of = async |token: &String| app.get_with_token("/api/v1/me", token).await.status();
+        until("the lists are read", async || status_of(&tokens[0]).await == StatusCode::UNAUTHORIZED).await;
+        let mut found = Vec::new();
+        for token in &tokens {
+            found.push(status_of(token).await.as_u16());
+        }
+        assert_eq!(found, [401, 200, 200, 401]);
+        let index = |claims: &Value| claims["status"]["status_list"]["idx"].as_u64().unwrap();
+        assert_eq!(fetch(&app, 0).await.revoked(), [index(&claims[0]), index(&claims[3])]);
+    }
+
     // A replica that starts knows what was revoked before it serves its first request.
     async fn a_start_reads_every_list_first(database) {
         let grants: Vec<_> = (0..5).map(|_| grant()).collect();

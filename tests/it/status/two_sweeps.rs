@@ -5,7 +5,7 @@ use std::time::Duration;
 use signet::flow::sweep;
 use signet::grant::{Grant, Revocation};
 
-use super::{BIT, at, count, fetch, grant, insert, refresh, replica, revoke};
+use super::{at, count, fetch, grant, insert, refresh, replica, revoke};
 use crate::helpers::db::on_both_engines;
 
 on_both_engines! {
@@ -35,6 +35,7 @@ on_both_engines! {
         });
         revoke_all.await.unwrap();
 
+        // Too soon for those who are revoked meanwhile to go.
         for replica in &replicas {
             replica.clock.advance(Duration::from_secs(120));
         }
@@ -61,6 +62,5 @@ on_both_engines! {
             refresh(replica).await;
             assert_eq!(fetch(replica, 0).await.revoked(), revoked);
         }
-        assert!(BIT > 120, "those of them who were revoked meanwhile are too young to go");
     }
 }
