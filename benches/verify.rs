@@ -7,8 +7,12 @@
 
 use std::future::Future;
 use std::hint::black_box;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::thread;
+use std::time::Duration;
 
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::test::{TestRequest, call_service, init_service};
@@ -24,9 +28,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 use signet_guard::actix::{AccessToken, RequestId};
-use signet_guard::{Clock, KeySet, KeySource, Verifier};
+use signet_guard::{Clock, KeySet, KeySource, StalePolicy, StatusSource, Verifier};
 
 const ISSUER: &str = "http://127.0.0.1:8080";
+/// 65,536 statuses, all good.
+const LST: &str = "eNrtwQENAAAAwqD3T20ON6AAAAAAAAAAgHcDIAAAAQ";
 const ROUNDS: usize = 21;
 const CHECKS: u32 = 1000;
 const REQUESTS: u32 = 5000;
@@ -36,7 +42,9 @@ fn main() {
     for key in &keys {
         signature_checks(key);
     }
-    actix_web::rt::System::new().block_on(handlers(&keys[0]));
+    let system = actix_web::rt::System::new();
+    system.block_on(handlers(&keys[0]));
+    system.block_on(followed());
 }
 
 /// A token, the key that proves it as it is published, and the same key bare.
@@ -82,13 +90,20 @@ fn keys() -> [Signed; 3] {
 }
 
 fn token(alg: &str, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
+    signed("at+jwt", alg, &claims(), sign)
+}
+
+fn claims() -> Value {
     let now = Clock::System.now().as_seconds();
-    let header = json!({ "typ": "at+jwt", "alg": alg, "kid": "k" });
-    let claims = json!({
+    json!({
         "iss": ISSUER, "sub": "6e8f2f0a-6f0e-4f5b-9a53-8d7e1f0a2b3c", "aud": ISSUER, "iat": now, "exp": now + 3600,
         "jti": "3kXDZTbfqVrLQ4m0uW2TpA", "client_id": "first-party", "scope": "signet:account", "auth_time": now,
         "roles": ["admin", "editor", "reviewer"],
-    });
+    })
+}
+
+fn signed(typ: &str, alg: &str, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
+    let header = json!({ "typ": typ, "alg": alg, "kid": "k" });
     let signed = format!("{}.{}", b64(header.to_string()), b64(claims.to_string()));
     format!("{signed}.{}", b64(sign(signed.as_bytes())))
 }
@@ -180,6 +195,100 @@ async fn handlers(key: &Signed) {
     println!("  unguarded                   {:>10.2} us", median(&rounds, |round| round[0]));
     println!("  guarded, proven anew        {:>+10.2} us", median(&rounds, |round| round[1] - round[0]));
     println!("  guarded, remembered         {:>+10.2} us", median(&rounds, |round| round[2] - round[0]));
+}
+
+/// An issuer on loopback with one list in which nothing is revoked and nothing changes, and a token of it.
+fn issuer() -> (String, Value, String) {
+    let ed25519 = Ed25519KeyPair::generate().unwrap();
+    let sign = |message: &[u8]| ed25519.sign(message).as_ref().to_vec();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let issuer = format!("http://{}", listener.local_addr().unwrap());
+    let uri = format!("{issuer}/status/0");
+    let mut claims = claims();
+    claims["iss"] = json!(issuer);
+    claims["status"] = json!({ "status_list": { "idx": 4711, "uri": uri } });
+    let list = json!({
+        "iss": issuer, "sub": uri, "iat": claims["iat"], "exp": claims["exp"], "ttl": 60,
+        "status_list": { "bits": 1, "lst": LST },
+    });
+    let list = signed("statuslist+jwt", "EdDSA", &list, sign);
+    let serve = move |mut connection: TcpStream| {
+        let mut lines = BufReader::new(connection.try_clone().ok()?).lines();
+        let is_list = lines.next()?.ok()?.contains("/status/0");
+        let mut wait = 0;
+        loop {
+            let line = lines.next()?.ok()?.to_ascii_lowercase();
+            match line.strip_prefix("prefer: wait=") {
+                Some(seconds) => wait = seconds.parse().ok()?,
+                None if line.is_empty() => break,
+                None => {}
+            }
+        }
+        thread::sleep(Duration::from_secs(wait));
+        let body = if is_list { list.as_str() } else { r#"{"version":1,"lists":[]}"# };
+        let length = body.len();
+        write!(connection, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+            .ok()
+    };
+    thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let serve = serve.clone();
+            thread::spawn(move || serve(connection));
+        }
+    });
+    let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "k", "x": b64(ed25519.public_key()) });
+    (issuer, jwk, signed("at+jwt", "EdDSA", &claims, sign))
+}
+
+/// The same guarded handler for a remembered token, with its status followed and without.
+async fn followed() {
+    let (issuer, jwk, token) = issuer();
+    let builder = || {
+        let keys = KeySet::from_json(json!({ "keys": [jwk] }).to_string().as_bytes()).unwrap();
+        Verifier::builder(&issuer, ISSUER, KeySource::fixed(keys))
+    };
+    let source = StatusSource::remote(&issuer).unwrap();
+    let strict = source.clone().when_stale(StalePolicy::FailClosed, Duration::from_secs(30));
+    let verifiers = [
+        builder().build().unwrap(),
+        builder().status(source.clone()).build().unwrap(),
+        builder().status(strict).build().unwrap(),
+    ];
+    let mut services = Vec::new();
+    for verifier in verifiers {
+        let app = App::new().app_data(web::Data::new(verifier)).route("/guarded", web::get().to(guarded));
+        services.push(init_service(app).await);
+    }
+    let credentials = format!("Bearer {token}");
+    let mut rounds = Vec::new();
+    for number in 0..=ROUNDS {
+        let mut round = [0.0; 3];
+        // Alternately within a round too, in an order that moves on.
+        for turn in 0..3 * REQUESTS as usize {
+            let column = (turn + turn / 3 + number) % 3;
+            let request =
+                TestRequest::get().uri("/guarded").insert_header((AUTHORIZATION, credentials.as_str()));
+            let request = request.to_request();
+            let began = cpu_time();
+            let response = call_service(&services[column], request).await;
+            round[column] += cpu_time() - began;
+            assert!(response.status().is_success());
+        }
+        // The first round sees the list for the first time.
+        if number > 0 {
+            rounds.push(round);
+        }
+    }
+    assert_eq!(source.report().unwrap().lists, 1);
+    println!(
+        "a guarded actix handler, in process, token remembered, {REQUESTS} requests a round, throughput"
+    );
+    println!("  status followed / not       {:>10.3}", median(&rounds, |round| round[0] / round[1]));
+    println!("  the same, fail closed       {:>10.3}", median(&rounds, |round| round[0] / round[2]));
+    println!(
+        "  status followed, on top     {:>+10.3} us",
+        median(&rounds, |round| (round[1] - round[0]) / f64::from(REQUESTS))
+    );
 }
 
 /// Microseconds of CPU time of each piece of work, round by round.

@@ -141,7 +141,7 @@ cargo_fuzz() {
 # fuzz_dictionary TARGET: the words it is given to play with.
 fuzz_dictionary() {
     case $1 in
-        json_body | jwk_set | token) say json.dict ;;
+        json_body | jwk_set | status_list | token) say json.dict ;;
         *) say text.dict ;;
     esac
 }

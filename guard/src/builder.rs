@@ -9,6 +9,8 @@ use crate::claims::AccessTokenClaims;
 use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::key_source::KeySource;
+#[cfg(feature = "status")]
+use crate::status::{Proof, StatusSource};
 use crate::verdicts::Verdicts;
 use crate::verifier::{Rules, Verifier};
 
@@ -35,6 +37,8 @@ impl VerifierBuilder {
             clock: Clock::System,
             checks: Vec::new(),
             verdicts: Verdicts::with_room_for(DEFAULT_VERDICTS),
+            #[cfg(feature = "status")]
+            status: None,
         })
     }
 
@@ -67,6 +71,17 @@ impl VerifierBuilder {
     /// one of your own. Null counts as absent. For more than presence, add a [check](Self::check).
     pub fn require_claim(mut self, name: impl Into<String>) -> Self {
         self.0.required.push(name.into());
+        self
+    }
+
+    /// Follows the issuer's status lists, so that a token is refused within about a second of its revocation. Without
+    /// this, tokens are good until `exp`.
+    ///
+    /// A token that names no list is accepted: its issuer publishes no status for it. An API that wants none but such as
+    /// can be revoked says [`require_claim("status")`](Self::require_claim).
+    #[cfg(feature = "status")]
+    pub fn status(mut self, source: StatusSource) -> Self {
+        self.0.status = Some(source);
         self
     }
 
@@ -111,7 +126,8 @@ impl VerifierBuilder {
     ///
     /// # Errors
     /// [`ConfigError`] when the issuer, an audience or the name of a required claim is empty, no algorithm is left,
-    /// the leeway passes a minute, or remote keys belong to another issuer.
+    /// the leeway passes a minute, remote keys or the status belong to another issuer, or the status may hardly be older
+    /// than an answer of the issuer takes.
     pub fn build(self) -> Result<Verifier, ConfigError> {
         let rules = self.0;
         if rules.issuer.is_empty() {
@@ -135,6 +151,12 @@ impl VerifierBuilder {
         {
             let keys = keys.issuer().to_owned();
             return Err(ConfigError::KeysOfAnotherIssuer { keys, tokens: rules.issuer });
+        }
+        #[cfg(feature = "status")]
+        if let Some(source) = &rules.status {
+            let (keys, algorithms, clock) =
+                (rules.keys.clone(), rules.algorithms.clone(), rules.clock.clone());
+            source.prove_with(Proof { keys, algorithms, clock, leeway: rules.leeway }, &rules.issuer)?;
         }
         Ok(Verifier::of(rules))
     }

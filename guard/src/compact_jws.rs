@@ -38,7 +38,12 @@ pub(crate) struct Signature<'t> {
 impl<'t> CompactJws<'t> {
     /// Looks at length and shape only.
     pub(crate) fn split(token: &'t str) -> Result<Self, Reason> {
-        if token.len() > MAX_TOKEN {
+        Self::split_within(MAX_TOKEN, token)
+    }
+
+    /// The same for a token of another kind, of at most so many bytes.
+    pub(crate) fn split_within(longest: usize, token: &'t str) -> Result<Self, Reason> {
+        if token.len() > longest {
             return Err(Reason::TokenTooLong);
         }
         let split = token.rsplit_once('.').and_then(|(signed, signature)| {

@@ -27,8 +27,8 @@ pub enum ConfigError {
     /// The leeway is longer than a minute.
     #[error("the leeway is {0:?}: at most 60 seconds; set the clock right instead")]
     LeewayTooLong(Duration),
-    /// The issuer is no URL that keys may be fetched from.
-    #[error("keys cannot be fetched from the issuer {issuer:?}: {problem}")]
+    /// The issuer is no URL that anything may be fetched from.
+    #[error("nothing can be fetched from the issuer {issuer:?}: {problem}")]
     IssuerUrl {
         /// The issuer as given.
         issuer: String,
@@ -43,6 +43,19 @@ pub enum ConfigError {
         /// The issuer tokens must name.
         tokens: String,
     },
+    /// The status is followed at one issuer and the tokens expected from another.
+    #[error(
+        "the status comes from {status:?} and the tokens from {tokens:?}: an issuer vouches only for itself"
+    )]
+    StatusOfAnotherIssuer {
+        /// The issuer whose status is followed.
+        status: String,
+        /// The issuer tokens must name.
+        tokens: String,
+    },
+    /// Status may be confirmed at best every few seconds.
+    #[error("the status may be {0:?} old: at least 2 seconds; the issuer is asked in between")]
+    BoundTooShort(Duration),
 }
 
 /// A request that is not let in. Holds why, for the operator, and what its caller is told, which is less.
@@ -88,6 +101,9 @@ impl Refusal {
                 "no Verifier for this route: add `.app_data(web::Data::new(verifier))` to the App"
             ),
             Reason::KeysUnavailable => tracing::info!(reason, "no keys of the issuer yet: answered 503"),
+            Reason::StatusUnavailable => {
+                tracing::info!(reason, "no word of the issuer on the token's status: answered 503");
+            }
             _ => tracing::info!(reason, subject, "access token refused"),
         }
         self
@@ -110,10 +126,10 @@ impl Refusal {
     }
 
     /// How long a caller should wait before it asks again, when that would help: one second while the issuer's
-    /// keys are not to be had.
+    /// keys, or the status of its tokens, are not to be had.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self.reason {
-            Reason::KeysUnavailable => Some(Duration::from_secs(1)),
+            Reason::KeysUnavailable | Reason::StatusUnavailable => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
@@ -150,7 +166,7 @@ impl fmt::Display for Refusal {
             (Reason::SeveralCredentials | Reason::MalformedCredentials, _) => {
                 f.write_str("Send one Authorization header: Bearer, a space and the access token.")
             }
-            (Reason::KeysUnavailable, _) => {
+            (Reason::KeysUnavailable | Reason::StatusUnavailable, _) => {
                 f.write_str("Access tokens cannot be checked at the moment. Try again in a second.")
             }
             (Reason::NoVerifier, _) => f.write_str("The service is not set up correctly."),

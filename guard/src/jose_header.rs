@@ -31,9 +31,22 @@ impl JoseHeader {
 
     /// That the token says it is an access token, and not an ID token, say.
     pub(crate) fn is_access_token(&self) -> Result<(), Reason> {
+        self.is_of_type("at+jwt")
+    }
+
+    /// That the token says it is a status list (draft-ietf-oauth-status-list §5.1).
+    #[cfg(feature = "status")]
+    pub(crate) fn is_status_list(&self) -> Result<(), Reason> {
+        self.is_of_type("statuslist+jwt")
+    }
+
+    fn is_of_type(&self, expected: &str) -> Result<(), Reason> {
         // Media types are compared without regard to case (RFC 7515 §4.1.9), `alg` and `kid` with.
-        let is_one =
-            |typ: &str| typ.eq_ignore_ascii_case("at+jwt") || typ.eq_ignore_ascii_case("application/at+jwt");
+        const PREFIX: &str = "application/";
+        let is_one = |typ: &str| {
+            let bare = typ.get(..PREFIX.len()).filter(|start| start.eq_ignore_ascii_case(PREFIX));
+            bare.map_or(typ, |start| &typ[start.len()..]).eq_ignore_ascii_case(expected)
+        };
         if self.text("typ")?.is_some_and(is_one) { Ok(()) } else { Err(Reason::WrongType) }
     }
 

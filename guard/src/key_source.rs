@@ -93,4 +93,13 @@ impl KeySource {
             _ => self.at_hand(kid),
         }
     }
+
+    /// The same on a thread that may block, for at most `time`.
+    #[cfg(feature = "status")]
+    pub(crate) fn fetched_here(&self, kid: &str, time: std::time::Duration) -> Option<Arc<KeySet>> {
+        match self {
+            Self::Remote(keys) => keys.fetched_here(kid, time),
+            _ => self.at_hand(kid),
+        }
+    }
 }

@@ -19,6 +19,8 @@ mod reason;
 #[cfg(feature = "fetch")]
 mod remote;
 mod scope;
+#[cfg(feature = "status")]
+mod status;
 mod strict_json;
 #[cfg(test)]
 mod vectors;
@@ -41,4 +43,6 @@ pub use reason::Reason;
 #[cfg(feature = "fetch")]
 pub use remote::RemoteKeys;
 pub use scope::{InvalidScope, Scope, ScopeToken};
+#[cfg(feature = "status")]
+pub use status::{StalePolicy, StatusList, StatusListError, StatusReport, StatusSource};
 pub use verifier::Verifier;

@@ -57,6 +57,10 @@ pub enum Reason {
     LivesTooLong,
     /// `expired`: everything else is right, `exp` is past.
     Expired,
+    /// `status-of-another-issuer`: the token's status list is not below its issuer's URL.
+    StatusOfAnotherIssuer,
+    /// `revoked`: the issuer's status list says that the token is no longer valid.
+    Revoked,
     /// `own-check`: a check of the API's own said no.
     OwnCheck,
     /// `own-claims`: the API's own claims do not fit its type.
@@ -67,6 +71,8 @@ pub enum Reason {
     MissingRole,
     /// `keys-unavailable`: the issuer's keys could not be had yet.
     KeysUnavailable,
+    /// `status-unavailable`: the status of the token could not be had, or not lately enough for this API.
+    StatusUnavailable,
     /// `no-verifier`: the application has no verifier; its developer forgot `app_data`.
     NoVerifier,
 }
@@ -99,11 +105,14 @@ impl Reason {
         Self::NotYetValid,
         Self::LivesTooLong,
         Self::Expired,
+        Self::StatusOfAnotherIssuer,
+        Self::Revoked,
         Self::OwnCheck,
         Self::OwnClaims,
         Self::MissingScope,
         Self::MissingRole,
         Self::KeysUnavailable,
+        Self::StatusUnavailable,
         Self::NoVerifier,
     ];
 
@@ -135,11 +144,14 @@ impl Reason {
             Self::NotYetValid => "not-yet-valid",
             Self::LivesTooLong => "lives-too-long",
             Self::Expired => "expired",
+            Self::StatusOfAnotherIssuer => "status-of-another-issuer",
+            Self::Revoked => "revoked",
             Self::OwnCheck => "own-check",
             Self::OwnClaims => "own-claims",
             Self::MissingScope => "missing-scope",
             Self::MissingRole => "missing-role",
             Self::KeysUnavailable => "keys-unavailable",
+            Self::StatusUnavailable => "status-unavailable",
             Self::NoVerifier => "no-verifier",
         }
     }
@@ -150,7 +162,7 @@ impl Reason {
             Self::SeveralCredentials | Self::MalformedCredentials => 400,
             Self::MissingScope | Self::MissingRole => 403,
             Self::NoVerifier => 500,
-            Self::KeysUnavailable => 503,
+            Self::KeysUnavailable | Self::StatusUnavailable => 503,
             _ => 401,
         }
     }
@@ -159,7 +171,11 @@ impl Reason {
     /// when the fault is ours.
     pub const fn error_code(self) -> Option<&'static str> {
         match self {
-            Self::NoToken | Self::OtherScheme | Self::NoVerifier | Self::KeysUnavailable => None,
+            Self::NoToken
+            | Self::OtherScheme
+            | Self::NoVerifier
+            | Self::KeysUnavailable
+            | Self::StatusUnavailable => None,
             Self::SeveralCredentials | Self::MalformedCredentials => Some("invalid_request"),
             Self::MissingScope | Self::MissingRole => Some("insufficient_scope"),
             _ => Some("invalid_token"),

@@ -13,6 +13,14 @@ use crate::verifying_key::VerifyingKey;
 /// How much memory counts as one entry, in bytes. The claims of an ordinary token take about half of it.
 const ENTRY: usize = 2048;
 
+/// Where a proven token's status is looked up, if the verifier follows it and the token has one.
+#[cfg(feature = "status")]
+pub(crate) type Entry = Option<crate::status::Entry>;
+/// Nothing is looked up.
+#[cfg(not(feature = "status"))]
+#[derive(Clone, Default)]
+pub(crate) struct Entry;
+
 /// The SHA-256 of a whole token, signature included. The token itself is not kept.
 pub(crate) type TokenHash = [u8; 32];
 
@@ -21,7 +29,16 @@ pub(crate) type TokenHash = [u8; 32];
 pub(crate) struct Verdict {
     pub(crate) claims: Arc<AccessTokenClaims>,
     pub(crate) key: Arc<VerifyingKey>,
+    #[cfg_attr(not(feature = "status"), expect(dead_code, reason = "there is nothing to look up"))]
+    pub(crate) status: Entry,
     entries: u32,
+}
+
+impl Verdict {
+    pub(crate) fn new(claims: Arc<AccessTokenClaims>, key: Arc<VerifyingKey>, status: Entry) -> Self {
+        let entries = u32::try_from(size(&claims).div_ceil(ENTRY)).unwrap_or(u32::MAX);
+        Self { claims, key, status, entries }
+    }
 }
 
 /// The verdicts of one verifier, and of no other: each is worth something under its own rules only. Bounded; the
@@ -54,11 +71,10 @@ impl Verdicts {
         self.0.as_ref()?.get(token)
     }
 
-    /// Keeps what `key` proved.
-    pub(crate) fn keep(&self, token: &str, claims: &Arc<AccessTokenClaims>, key: &Arc<VerifyingKey>) {
+    /// Keeps what was proven of this token.
+    pub(crate) fn keep(&self, token: &str, verdict: &Verdict) {
         if let (Some(cache), Some(hash)) = (&self.0, self.hash(token)) {
-            let entries = u32::try_from(size(claims).div_ceil(ENTRY)).unwrap_or(u32::MAX);
-            cache.insert(hash, Verdict { claims: Arc::clone(claims), key: Arc::clone(key), entries });
+            cache.insert(hash, verdict.clone());
         }
     }
 
@@ -82,6 +98,8 @@ fn size(claims: &AccessTokenClaims) -> usize {
         + names.iter().map(|text| text.len()).sum::<usize>()
         + claims.aud.iter().chain(claims.roles.iter().map(String::as_str)).map(size_of_text).sum::<usize>()
         + claims.scope.iter().map(|word| size_of_text(word.as_str())).sum::<usize>()
+        + claims.sid.as_ref().map_or(0, String::len)
+        + claims.status.as_ref().map_or(0, |status| size_of_text(&status.uri))
         + claims.own.iter().map(|(name, value)| size_of_member(name, value)).sum::<usize>()
 }
 
@@ -122,7 +140,7 @@ mod tests {
         );
         let claims = Arc::new(AccessTokenClaims::from_json(claims.as_bytes()).unwrap());
         let key = Arc::new(VerifyingKey::ed25519("k", &[7; 32]).unwrap());
-        verdicts.keep(token, &claims, &key);
+        verdicts.keep(token, &Verdict::new(claims, key, Entry::default()));
     }
 
     #[test]

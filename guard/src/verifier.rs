@@ -15,7 +15,9 @@ use crate::error::Refusal;
 use crate::key_set::KeySet;
 use crate::key_source::KeySource;
 use crate::reason::Reason;
-use crate::verdicts::Verdicts;
+#[cfg(feature = "status")]
+use crate::status::{Entry, Standing, StatusReport, StatusSource};
+use crate::verdicts::{Verdict, Verdicts};
 
 type OwnCheck = Box<dyn Fn(&AccessTokenClaims) -> bool + Send + Sync>;
 
@@ -35,6 +37,8 @@ pub(crate) struct Rules {
     pub(crate) clock: Clock,
     pub(crate) checks: Vec<(&'static str, OwnCheck)>,
     pub(crate) verdicts: Verdicts,
+    #[cfg(feature = "status")]
+    pub(crate) status: Option<StatusSource>,
 }
 
 impl Verifier {
@@ -47,14 +51,18 @@ impl Verifier {
         VerifierBuilder::new(issuer.into(), audience.into(), keys)
     }
 
-    /// A verifier that needs nothing but the issuer's URL: the keys are fetched from it, and the audience is the
-    /// issuer itself, which is what Signet writes when nothing else is asked for.
+    /// A verifier that needs nothing but the issuer's URL: the keys are fetched from it, the status of its tokens is
+    /// followed there (feature `status`, [`StalePolicy::FailOpen`](crate::StalePolicy::FailOpen)), and the audience is
+    /// the issuer itself, which is what Signet writes when nothing else is asked for.
     ///
     /// # Errors
     /// [`ConfigError::IssuerUrl`] unless the issuer is an `https` URL, or an `http` one on a loopback host.
     #[cfg(feature = "fetch")]
     pub fn for_issuer(issuer: &str) -> Result<Self, ConfigError> {
-        Self::builder(issuer, issuer, KeySource::remote(issuer)?).build()
+        let builder = Self::builder(issuer, issuer, KeySource::remote(issuer)?);
+        #[cfg(feature = "status")]
+        let builder = builder.status(StatusSource::remote(issuer)?);
+        builder.build()
     }
 
     pub(crate) fn of(rules: Rules) -> Self {
@@ -76,12 +84,20 @@ impl Verifier {
         &self.0.realm
     }
 
+    /// How well the status of the issuer's tokens is known, for a gauge. `None` before a token came that has one, and
+    /// for a verifier that does not follow it. See [`VerifierBuilder::status`].
+    #[cfg(feature = "status")]
+    pub fn status(&self) -> Option<StatusReport> {
+        self.0.status.as_ref().and_then(StatusSource::report)
+    }
+
     /// Checks one token in compact form and answers its claims. Logs one event when it refuses.
     ///
-    /// Waits for nothing, unless the keys are remote and the token names one that is not known yet.
+    /// Waits for nothing, unless the keys are remote and the token names one that is not known yet, or its status is
+    /// followed and in a list that was never seen before.
     ///
     /// # Errors
-    /// A [`Refusal`]: status 401, or 503 while the issuer's keys are not to be had.
+    /// A [`Refusal`]: status 401, or 503 while the issuer's keys, or the status of its tokens, are not to be had.
     ///
     /// # Source
     /// RFC 9068 §4, RFC 8725 §3.
@@ -92,7 +108,7 @@ impl Verifier {
         }
     }
 
-    /// The same without waiting; `None` when keys must be fetched first.
+    /// The same without waiting; `None` when something must be fetched first.
     pub(crate) fn verify_at_once(&self, token: &str) -> Option<Result<Arc<AccessTokenClaims>, Refusal>> {
         self.0.verify_at_once(token).map_err(|refusal| self.refused(refusal)).transpose()
     }
@@ -105,30 +121,50 @@ impl Verifier {
 impl Rules {
     fn verify_at_once(&self, token: &str) -> Result<Option<Arc<AccessTokenClaims>>, Refusal> {
         let jws = CompactJws::split(token).map_err(Refusal::new)?;
-        if let Some(claims) = self.recall(&jws) {
-            return self.judge(&claims).map(|()| Some(claims));
-        }
-        let signature = self.signature(&jws).map_err(Refusal::new)?;
-        self.keys.at_hand(signature.key_id()).map(|keys| self.prove(&signature, &keys)).transpose()
+        let verdict = match self.recall(&jws)? {
+            Some(verdict) => verdict,
+            None => {
+                let signature = self.signature(&jws).map_err(Refusal::new)?;
+                let Some(keys) = self.keys.at_hand(signature.key_id()) else { return Ok(None) };
+                self.prove(&signature, &keys)?
+            }
+        };
+        self.admit(&verdict)
     }
 
     async fn verify_after_fetch(&self, token: &str) -> Result<Arc<AccessTokenClaims>, Refusal> {
         let jws = CompactJws::split(token).map_err(Refusal::new)?;
-        let signature = self.signature(&jws).map_err(Refusal::new)?;
-        let keys = self.keys.fetched_for(signature.key_id()).await;
-        self.prove(&signature, &*keys.ok_or_else(|| Refusal::new(Reason::KeysUnavailable))?)
+        let verdict = match self.recall(&jws)? {
+            Some(verdict) => verdict,
+            None => {
+                let signature = self.signature(&jws).map_err(Refusal::new)?;
+                let keys = self.keys.fetched_for(signature.key_id()).await;
+                self.prove(&signature, &*keys.ok_or_else(|| Refusal::new(Reason::KeysUnavailable))?)?
+            }
+        };
+        if let Some(claims) = self.admit(&verdict)? {
+            return Ok(claims);
+        }
+        #[cfg(feature = "status")]
+        if let Some(entry) = &verdict.status {
+            entry.seen().await;
+        }
+        self.admit(&verdict)?.ok_or_else(|| Refusal::new(Reason::StatusUnavailable))
     }
 
-    /// The claims of a token that was proven before by a key that is still published. Whether they are good now is
-    /// for [`Rules::judge`] to say.
-    fn recall(&self, jws: &CompactJws<'_>) -> Option<Arc<AccessTokenClaims>> {
-        let hash = self.verdicts.hash(jws.text())?;
-        let verdict = self.verdicts.find(&hash)?;
+    /// A token that was proven before by a key that is still published, and whose claims are good now.
+    fn recall(&self, jws: &CompactJws<'_>) -> Result<Option<Verdict>, Refusal> {
+        let Some(hash) = self.verdicts.hash(jws.text()) else { return Ok(None) };
+        let Some(verdict) = self.verdicts.find(&hash) else { return Ok(None) };
         let published = self.keys.at_hand(verdict.key.id()).is_some_and(|keys| keys.holds(&verdict.key));
+        #[cfg(feature = "status")]
+        let published = published && verdict.status.as_ref().is_none_or(Entry::is_held);
         if !published {
             self.verdicts.forget(&hash);
+            return Ok(None);
         }
-        published.then_some(verdict.claims)
+        self.judge(&verdict.claims)?;
+        Ok(Some(verdict))
     }
 
     fn signature<'t>(&self, jws: &CompactJws<'t>) -> Result<Signature<'t>, Reason> {
@@ -137,17 +173,49 @@ impl Rules {
         jws.signature(&header, &self.algorithms)
     }
 
-    fn prove(&self, signature: &Signature<'_>, keys: &KeySet) -> Result<Arc<AccessTokenClaims>, Refusal> {
-        let key = signature.proven_by(keys)?;
+    fn prove(&self, signature: &Signature<'_>, keys: &KeySet) -> Result<Verdict, Refusal> {
+        let key = Arc::clone(signature.proven_by(keys)?);
         let payload = signature.jws().payload().map_err(Refusal::new)?;
         let claims = Arc::new(AccessTokenClaims::from_json(&payload)?);
         self.judge(&claims)?;
-        self.verdicts.keep(signature.jws().text(), &claims, key);
-        Ok(claims)
+        let status = self.entry(&claims)?;
+        let verdict = Verdict::new(claims, key, status);
+        self.verdicts.keep(signature.jws().text(), &verdict);
+        Ok(verdict)
     }
 
-    /// The checks of the claims, made anew on every request. `exp` comes last of the standard ones: only a token
-    /// that is right in everything else may be told that it has expired.
+    #[cfg(feature = "status")]
+    fn entry(&self, claims: &AccessTokenClaims) -> Result<Option<Entry>, Refusal> {
+        match (&self.status, &claims.status) {
+            (Some(source), Some(reference)) => source.entry(reference).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    #[cfg(not(feature = "status"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "there is nothing to look up")]
+    const fn entry(&self, _: &AccessTokenClaims) -> Result<crate::verdicts::Entry, Refusal> {
+        Ok(crate::verdicts::Entry)
+    }
+
+    /// What is asked last, on every request: the status, then the API's own checks. `None` when the status has to be
+    /// waited for.
+    fn admit(&self, verdict: &Verdict) -> Result<Option<Arc<AccessTokenClaims>>, Refusal> {
+        #[cfg(feature = "status")]
+        if let (Some(source), Some(entry)) = (&self.status, &verdict.status) {
+            match source.standing(entry, || self.clock.now().minus(self.leeway)) {
+                Standing::Good => {}
+                Standing::Bad(refusal) => return Err(refusal),
+                Standing::Unseen => return Ok(None),
+            }
+        }
+        match self.checks.iter().find(|(_, check)| !check(&verdict.claims)) {
+            Some((name, _)) => Err(Refusal::about(Reason::OwnCheck, *name)),
+            None => Ok(Some(Arc::clone(&verdict.claims))),
+        }
+    }
+
+    /// The checks of the claims, made anew on every request. `exp` comes last: only a token that is right in everything else may be told that it has expired.
     fn judge(&self, claims: &AccessTokenClaims) -> Result<(), Refusal> {
         if claims.iss != self.issuer {
             return Err(Refusal::new(Reason::WrongIssuer));
@@ -178,10 +246,7 @@ impl Rules {
         if claims.exp <= now.minus(self.leeway) {
             return Err(Refusal::new(Reason::Expired));
         }
-        match self.checks.iter().find(|(_, check)| !check(claims)) {
-            Some((name, _)) => Err(Refusal::about(Reason::OwnCheck, *name)),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

@@ -1,4 +1,5 @@
-//! An API that lets in whoever holds a good access token, knowing nothing but the issuer's URL.
+//! An API that lets in whoever holds a good access token, knowing nothing but the issuer's URL. A token that was revoked,
+//! by a logout say, is refused within about a second: the verifier follows the issuer's status lists.
 //!
 //! `SIGNET_ISSUER` (default `http://127.0.0.1:8080`) is the issuer, `LISTEN` (default `127.0.0.1:3000`) the address.
 

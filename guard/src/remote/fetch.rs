@@ -1,12 +1,10 @@
 //! One fetch: metadata, then the JWK Set. Blocking; runs on tokio's blocking pool.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use ureq::Agent;
-use ureq::tls::{TlsConfig, TlsProvider};
 
+use super::http::{Client, RequestError};
 use super::issuer_url::IssuerUrl;
 use crate::key_set::{KeySet, KeySetError};
 
@@ -17,10 +15,8 @@ const MAX_BODY: u64 = 256 * 1024;
 /// Why a fetch brought no keys.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
-    #[error("{url}: {source}")]
-    Request { url: String, source: Box<ureq::Error> },
-    #[error("{url}: answered {status}, expected 200")]
-    Status { url: String, status: u16 },
+    #[error(transparent)]
+    Request(#[from] RequestError),
     #[error("{url}: not the metadata of an authorization server: {source}")]
     Metadata { url: String, source: serde_json::Error },
     #[error("{url}: names another issuer, {found:?}")]
@@ -42,30 +38,14 @@ struct Metadata {
 
 pub(super) struct Fetcher {
     issuer: IssuerUrl,
-    agent: Agent,
+    client: Client,
     time: Duration,
 }
 
 impl Fetcher {
     pub(super) fn new(issuer: IssuerUrl) -> Self {
-        // The provider is named here, because a process-wide one may be missing or be another's choice.
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(provider))
-            .build();
-        let mut config = Agent::config_builder()
-            .tls_config(tls)
-            .https_only(!issuer.is_loopback())
-            .max_redirects(0)
-            .http_status_as_error(false)
-            .max_idle_connections(0)
-            .max_response_header_size(16 * 1024)
-            .user_agent(concat!("signet-guard/", env!("CARGO_PKG_VERSION")));
-        if issuer.is_loopback() {
-            config = config.proxy(None);
-        }
-        Self { issuer, agent: config.build().new_agent(), time: TIME }
+        let client = Client::new(&issuer);
+        Self { issuer, client, time: TIME }
     }
 
     pub(super) fn issuer(&self) -> &str {
@@ -73,7 +53,11 @@ impl Fetcher {
     }
 
     pub(super) fn fetch(&self) -> Result<KeySet, FetchError> {
-        let deadline = Instant::now() + self.time;
+        self.fetch_within(self.time)
+    }
+
+    pub(super) fn fetch_within(&self, time: Duration) -> Result<KeySet, FetchError> {
+        let deadline = Instant::now() + time;
         let url = self.issuer.metadata_url();
         let metadata: Metadata = match serde_json::from_slice(&self.get(&url, deadline)?) {
             Ok(metadata) => metadata,
@@ -94,16 +78,9 @@ impl Fetcher {
         }
     }
 
-    fn get(&self, url: &str, deadline: Instant) -> Result<Vec<u8>, FetchError> {
-        let failed = |source| FetchError::Request { url: url.to_owned(), source: Box::new(source) };
-        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let request = self.agent.get(url).header("accept", "application/json");
-        let mut response = request.config().timeout_global(Some(left)).build().call().map_err(failed)?;
-        let status = response.status().as_u16();
-        if status != 200 {
-            return Err(FetchError::Status { url: url.to_owned(), status });
-        }
-        response.body_mut().with_config().limit(MAX_BODY).read_to_vec().map_err(failed)
+    fn get(&self, url: &str, deadline: Instant) -> Result<Vec<u8>, RequestError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        Ok(self.client.get(url, &[("accept", "application/json")], left, MAX_BODY)?.body)
     }
 }
 
@@ -126,7 +103,8 @@ mod tests {
         let issuer = format!("http://{}", silent.local_addr().unwrap());
         let error = fetcher(&issuer, Duration::from_millis(50)).fetch().unwrap_err();
         assert!(
-            matches!(&error, FetchError::Request { source, .. } if matches!(**source, ureq::Error::Timeout(_))),
+            matches!(&error, FetchError::Request(RequestError::Request { source, .. })
+                if matches!(**source, ureq::Error::Timeout(_))),
             "{error}"
         );
     }
@@ -143,7 +121,7 @@ mod tests {
         });
         let error = fetcher(&issuer, Duration::from_millis(200)).fetch().unwrap_err();
         slow.join().unwrap();
-        assert!(matches!(error, FetchError::Request { .. }), "{error}");
+        assert!(matches!(error, FetchError::Request(RequestError::Request { .. })), "{error}");
     }
 
     /// The TLS provider is the one named in `new`; with none, ureq would panic.
@@ -159,7 +137,7 @@ mod tests {
             hello
         });
         let error = fetcher(&issuer, TIME).fetch().unwrap_err();
-        assert!(matches!(error, FetchError::Request { .. }), "{error}");
+        assert!(matches!(error, FetchError::Request(RequestError::Request { .. })), "{error}");
         assert_eq!(plain.join().unwrap()[..2], [0x16, 0x03], "a TLS handshake was begun");
     }
 }

@@ -5,13 +5,13 @@ use ureq::http::uri::Scheme;
 
 /// An issuer that keys may be fetched from: `https`, or `http` on a loopback host.
 #[derive(Debug, Clone)]
-pub(super) struct IssuerUrl {
+pub(crate) struct IssuerUrl {
     text: String,
     uri: Uri,
 }
 
 impl IssuerUrl {
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let uri = plain_url(text)?;
         if uri.query().is_some() {
             return Err("an issuer has no query");
@@ -22,16 +22,16 @@ impl IssuerUrl {
         Ok(Self { text: text.to_owned(), uri })
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
 
-    pub(super) fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         is_loopback(&self.uri)
     }
 
     /// Where its metadata is: the well-known segment comes before the path (RFC 8414 §3.1).
-    pub(super) fn metadata_url(&self) -> String {
+    pub(crate) fn metadata_url(&self) -> String {
         let path = self.uri.path().trim_end_matches('/');
         let origin = self.text.strip_suffix(path).unwrap_or(&self.text);
         format!("{origin}/.well-known/oauth-authorization-server{path}")
@@ -39,12 +39,29 @@ impl IssuerUrl {
 
     /// Whether keys may be fetched from `url`, as this issuer's metadata says: same scheme, host and port, so that
     /// nobody who can write metadata can make this process call another host.
-    pub(super) fn may_send_to(&self, url: &str) -> Result<(), &'static str> {
+    pub(crate) fn may_send_to(&self, url: &str) -> Result<(), &'static str> {
         if origin(&plain_url(url)?) == origin(&self.uri) {
             Ok(())
         } else {
             Err("not on the issuer's own host and port")
         }
+    }
+
+    /// Whether `url` is below this issuer: same scheme, host and port, and a path that goes on where the issuer's ends,
+    /// so that two issuers on one host are kept apart.
+    #[cfg(feature = "status")]
+    pub(crate) fn is_above(&self, url: &str) -> bool {
+        let Ok(uri) = plain_url(url) else { return false };
+        let own = self.uri.path().trim_end_matches('/');
+        let Some(rest) = uri.path().strip_prefix(own) else { return false };
+        // Servers and proxies differ in what they make of these; nobody writes them on purpose.
+        let ambiguous =
+            rest.contains(['\\', '%']) || rest.split('/').any(|segment| matches!(segment, "." | ".."));
+        origin(&uri) == origin(&self.uri)
+            && uri.query().is_none()
+            && !ambiguous
+            && rest.len() > 1
+            && rest.starts_with('/')
     }
 }
 
@@ -156,6 +173,43 @@ mod tests {
             "file:///etc/passwd",
         ] {
             assert!(issuer.may_send_to(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[cfg(feature = "status")]
+    #[test]
+    fn what_is_below_an_issuer_starts_with_all_of_it() {
+        for (issuer, url) in [
+            ("https://a.example", "https://a.example/status/0"),
+            ("https://a.example", "https://A.example:443/x"),
+            ("https://a.example/t/1", "https://a.example/t/1/status/0"),
+            ("http://127.0.0.1:80", "http://127.0.0.1/status/18446744073709551615"),
+        ] {
+            assert!(IssuerUrl::parse(issuer).unwrap().is_above(url), "{issuer} {url}");
+        }
+        for (issuer, url) in [
+            ("https://a.example", "https://a.example"),
+            ("https://a.example", "https://a.example/"),
+            ("https://a.example", "https://b.example/status/0"),
+            ("https://a.example", "http://a.example/status/0"),
+            ("https://a.example", "https://a.example:444/status/0"),
+            ("https://a.example", "https://a.example@b.example/status/0"),
+            ("https://a.example", "https://a.example.b.example/status/0"),
+            ("https://a.example", "https://a.example/status/0?x=1"),
+            ("https://a.example", "https://a.example/status/0#1"),
+            ("https://a.example", "/status/0"),
+            ("https://a.example", ""),
+            ("https://a.example/t/1", "https://a.example/t/1"),
+            ("https://a.example/t/1", "https://a.example/t/10/status/0"),
+            ("https://a.example/t/1", "https://a.example/t/2/status/0"),
+            ("https://a.example/t/1", "https://a.example/status/0"),
+            ("https://a.example/t/1", "https://a.example/t/1/../2/status/0"),
+            ("https://a.example/t/1", "https://a.example/t/1/./status/0"),
+            ("https://a.example/t/1", "https://a.example/t/1/%2e%2E/2/status/0"),
+            ("https://a.example/t/1", "https://a.example/t/1\\..\\2"),
+            ("https://a.example/t/1", "https://a.example/T/1/status/0"),
+        ] {
+            assert!(!IssuerUrl::parse(issuer).unwrap().is_above(url), "{issuer} {url}");
         }
     }
 }

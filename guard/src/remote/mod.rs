@@ -1,7 +1,8 @@
 //! Keys fetched from the issuer (feature `fetch`).
 
 mod fetch;
-mod issuer_url;
+pub(crate) mod http;
+pub(crate) mod issuer_url;
 mod schedule;
 
 use std::fmt;
@@ -13,7 +14,7 @@ use tokio::sync::watch;
 
 use crate::error::ConfigError;
 use crate::key_set::KeySet;
-use fetch::Fetcher;
+use fetch::{FetchError, Fetcher};
 use issuer_url::IssuerUrl;
 use schedule::{Outcome, Schedule, is_stale};
 
@@ -122,8 +123,23 @@ impl RemoteKeys {
         drop(schedule);
         // The flight ends when this value is dropped: also when the fetch panics or its runtime ends first.
         let flight = Flight { keys: Arc::clone(&self.0), outcome: Outcome::Failed };
-        runtime.spawn_blocking(move || flight.run());
+        runtime.spawn_blocking(move || flight.run(Fetcher::fetch));
         Some(finished)
+    }
+
+    /// The same on a thread that may block, for at most `time`. Does not wait for a fetch that another began.
+    #[cfg(feature = "status")]
+    pub(crate) fn fetched_here(&self, kid: &str, time: Duration) -> Option<Arc<KeySet>> {
+        if !self.0.current.load().as_ref().is_some_and(|loaded| loaded.keys.contains(kid)) {
+            let mut schedule = self.0.schedule();
+            if schedule.is_due(Instant::now()) {
+                schedule.start();
+                drop(schedule);
+                let flight = Flight { keys: Arc::clone(&self.0), outcome: Outcome::Failed };
+                flight.run(|fetcher| fetcher.fetch_within(time));
+            }
+        }
+        self.load()
     }
 }
 
@@ -140,9 +156,9 @@ struct Flight {
 }
 
 impl Flight {
-    fn run(mut self) {
+    fn run(mut self, fetch: impl FnOnce(&Fetcher) -> Result<KeySet, FetchError>) {
         let issuer = self.keys.fetcher.issuer();
-        match self.keys.fetcher.fetch() {
+        match fetch(&self.keys.fetcher) {
             Ok(set) => {
                 for skipped in set.skipped() {
                     let (kid, reason) = (skipped.kid.as_deref(), skipped.reason);
