@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use sqlx::error::DatabaseError;
 
@@ -113,10 +114,29 @@ impl StoreError {
             error => error,
         }
     }
+
+    /// A unit's turn did not come in time.
+    pub(super) fn turn_did_not_come() -> Self {
+        let waited =
+            std::io::Error::new(std::io::ErrorKind::TimedOut, "others held the only writer too long");
+        Self::Busy(Cause(Arc::new(sqlx::Error::Io(waited))))
+    }
+
+    /// A failed commit, told to one more of those who shared it.
+    pub(super) fn of_commit(&self) -> Self {
+        match self {
+            Self::Busy(cause) => Self::Busy(cause.clone()),
+            Self::Unavailable(cause) => Self::Unavailable(cause.clone()),
+            Self::Conflict(cause) => Self::Conflict(cause.clone()),
+            Self::Internal(cause) => Self::Internal(cause.clone()),
+            _ => Self::FailureIgnored,
+        }
+    }
 }
 
 /// What the driver said, for the log. Without PostgreSQL's `detail`, which quotes rows.
-pub struct Cause(sqlx::Error);
+#[derive(Clone)]
+pub struct Cause(Arc<sqlx::Error>);
 
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,7 +178,7 @@ impl From<sqlx::Error> for StoreError {
             },
             _ => Self::Internal,
         };
-        kind(Cause(error))
+        kind(Cause(Arc::new(error)))
     }
 }
 
@@ -223,7 +243,7 @@ mod tests {
             ("", "refused a statement"),
         ];
         for (code, text) in cases {
-            let error = postgres_kind(code)(Cause(sqlx::Error::RowNotFound));
+            let error = postgres_kind(code)(Cause(Arc::new(sqlx::Error::RowNotFound)));
             assert!(error.to_string().contains(text), "{code}: {error}");
         }
     }

@@ -3,6 +3,7 @@
 //! Every query is written once, in the dialect both engines share, and is a method of [`Tx`] beside its table. Callers
 //! hand over whole units of work ([`Db::read`], [`Db::write`]); what belongs into one is theirs to decide.
 
+use signet_guard::Timestamp;
 use sqlx::PgPool;
 use tokio::runtime::Handle;
 
@@ -12,6 +13,7 @@ mod audit;
 mod dead_grants;
 mod error;
 mod grants;
+mod group_commit;
 mod migrations;
 mod passwords;
 mod postgres;
@@ -24,6 +26,7 @@ mod throttles;
 mod tx;
 mod unit;
 mod users;
+mod write_queue;
 
 pub use audit::AuditRow;
 pub use dead_grants::{GRANTS_AT_ONCE, Stretch};
@@ -40,6 +43,8 @@ use sqlite::SqliteDb;
 use tx::fetch_optional;
 
 const DATABASE_ID: &str = "SELECT id FROM database_identity";
+const SQLITE_NOW: &str = "SELECT unixepoch()";
+const POSTGRES_NOW: &str = "SELECT floor(extract(epoch FROM clock_timestamp()))::BIGINT";
 
 /// A database that is open and up to date. Clones share its connections.
 #[derive(Clone)]
@@ -112,6 +117,27 @@ impl Db {
         .await
     }
 
+    /// What time it is at the database: for PostgreSQL the server's clock. To compare clocks with; what is stored is
+    /// always Signet's own time.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn now(&self) -> Result<Timestamp, StoreError> {
+        // The engines have no function in common.
+        let query = match self.engine() {
+            Engine::Sqlite => SQLITE_NOW,
+            Engine::Postgres => POSTGRES_NOW,
+        };
+        self.read((), move |tx, ()| {
+            Box::pin(async move {
+                let row: Option<(i64,)> = fetch_optional!(tx, sqlx::query_as(query))?;
+                let (seconds,) = row.ok_or(sqlx::Error::RowNotFound)?;
+                Ok(Timestamp::from_seconds(seconds))
+            })
+        })
+        .await
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors
@@ -120,13 +146,11 @@ impl Db {
         self.database_id().await.map(drop)
     }
 
-    /// Closes every connection, once the units under way are done.
+    /// Closes every connection, once the units that were handed over are done. Later ones get
+    /// [`StoreError::Stopping`].
     pub async fn close(&self) {
         match &self.pools {
-            Pools::Sqlite(sqlite) => {
-                sqlite.readers.close().await;
-                sqlite.writer.close().await;
-            }
+            Pools::Sqlite(sqlite) => sqlite.close().await,
             Pools::Postgres(pool) => pool.close().await,
         }
     }

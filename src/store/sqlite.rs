@@ -1,6 +1,7 @@
 //! SQLite: one file, one connection that writes, several that read.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{
@@ -10,7 +11,8 @@ use sqlx::{ConnectOptions, Connection, SqlitePool};
 
 use super::error::{StoreError, is_not_a_database};
 use super::migrations::{self, Applied, Migrated, Newer};
-use super::private_file;
+use super::write_queue::{Leadership, WriteQueue};
+use super::{group_commit, private_file};
 
 /// `application_id` of a Signet database: "Sgnt", as the first migration sets it.
 const APPLICATION_ID: i64 = 0x5367_6e74;
@@ -18,8 +20,10 @@ const APPLICATION_ID: i64 = 0x5367_6e74;
 /// SQLite never lets two write at once. Taking turns in our own queue is fair and quick; in SQLite's it is neither.
 #[derive(Clone)]
 pub(super) struct SqliteDb {
-    pub(super) writer: SqlitePool,
+    pub(super) queue: Arc<WriteQueue>,
+    writer: SqlitePool,
     pub(super) readers: SqlitePool,
+    busy_timeout: Duration,
 }
 
 impl SqliteDb {
@@ -62,7 +66,20 @@ impl SqliteDb {
             }
         };
         let readers = pool().max_connections(max_connections).connect_with(options.read_only(true)).await?;
-        Ok(Self { writer, readers })
+        let queue = Arc::new(WriteQueue::new(busy_timeout));
+        Ok(Self { queue, writer, readers, busy_timeout })
+    }
+
+    /// Carries out what is in the queue.
+    pub(super) async fn lead(self, leadership: Leadership) {
+        group_commit::lead(leadership, self.writer, self.busy_timeout / 2).await;
+    }
+
+    /// Finishes what is in the queue, and closes every connection.
+    pub(super) async fn close(&self) {
+        self.queue.close().await;
+        self.readers.close().await;
+        self.writer.close().await;
     }
 }
 
@@ -130,6 +147,8 @@ async fn is_foreign(connection: &mut SqliteConnection) -> Result<bool, StoreErro
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use signet_guard::Timestamp;
     use sqlx::AssertSqlSafe;
 
@@ -175,25 +194,32 @@ mod tests {
     async fn a_transaction_nobody_ended_is_not_handed_on() -> Result<(), StoreError> {
         let (db, _folder) = open().await;
         for _ in 0..5 {
-            let hold = || async { Hold::Sqlite(db.writer.acquire().await.unwrap()) };
-            let mut abandoned = Tx::begin(hold().await).await.unwrap();
+            let tx = || async { Tx::new(Hold::Sqlite(db.writer.acquire().await.unwrap())) };
+            let mut abandoned = tx().await;
+            abandoned.begin().await.unwrap();
             execute!(abandoned, sqlx::query("DELETE FROM database_identity"))?;
             drop(abandoned);
-            Tx::begin(hold().await).await.unwrap().commit().await.unwrap();
+            let mut next = tx().await;
+            next.begin().await.unwrap();
+            next.commit().await.unwrap();
             assert_eq!(number(&db.readers, "SELECT count(*) FROM database_identity".into()).await, 1);
         }
         Ok(())
     }
 
-    #[tokio::test]
-    async fn a125_a_full_disk_makes_writes_busy_keeps_nothing_of_them_and_recovers() {
+    async fn opened() -> (Db, SqlitePool, tempfile::TempDir) {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(folder.path().join("signet.db"));
         let config = Database { url, max_connections: 2, busy_timeout: Duration::from_secs(5) };
         let db = Db::open(&config).await.unwrap();
         let Pools::Sqlite(SqliteDb { writer, .. }) = &db.pools else { panic!("SQLite") };
-        let key = |sealed| SigningKeyRow {
-            kid: "a".to_owned(),
+        let writer = writer.clone();
+        (db, writer, folder)
+    }
+
+    fn key(kid: &str, sealed: usize) -> SigningKeyRow {
+        SigningKeyRow {
+            kid: kid.to_owned(),
             algorithm: "RS256".to_owned(),
             public_jwk: String::new(),
             sealed: vec![7; sealed],
@@ -201,15 +227,73 @@ mod tests {
             status: KeyStatus::Pending,
             created_at: Timestamp::from_seconds(0),
             activated_at: None,
-        };
+        }
+    }
+
+    async fn insert(db: &Db, key: SigningKeyRow) -> Result<bool, StoreError> {
+        db.write(key, |tx, key| Box::pin(tx.insert_signing_key(key))).await
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_is_lost_or_left_in_a_transaction_costs_no_answer() {
+        let (db, writer, _folder) = opened().await;
+        for number in 0..3 {
+            sqlx::raw_sql("BEGIN").execute(&writer).await.unwrap();
+            assert!(insert(&db, key(&format!("a{number}"), 10)).await.unwrap());
+            writer.acquire().await.unwrap().close().await.unwrap();
+            assert!(insert(&db, key(&format!("b{number}"), 10)).await.unwrap());
+        }
+        assert_eq!(number(&writer, "SELECT count(*) FROM signing_keys".into()).await, 6);
+    }
+
+    #[tokio::test]
+    async fn a125_of_units_that_share_a_commit_none_is_lost_when_one_does_not_fit_on_the_disk() {
+        let (db, writer, _folder) = opened().await;
+        let pages = number(&writer, "PRAGMA page_count".into()).await;
+        number(&writer, format!("PRAGMA max_page_count = {pages}")).await;
+        let runs = Arc::new(AtomicUsize::new(0));
+        let units = (0..32).map(|number| {
+            let (db, runs) = (db.clone(), runs.clone());
+            async move {
+                if number % 8 == 3 {
+                    return insert(&db, key(&number.to_string(), 50_000)).await;
+                }
+                // Fits: it changes a row in its place.
+                db.write(runs, |tx, runs| {
+                    runs.fetch_add(1, Ordering::SeqCst);
+                    Box::pin(count_one(tx))
+                })
+                .await
+            }
+        });
+        let answers = futures_util::future::join_all(units).await;
+        let (large, small): (Vec<_>, Vec<_>) =
+            answers.into_iter().enumerate().partition(|(number, _)| number % 8 == 3);
+        assert!(small.iter().all(|(_, answer)| matches!(answer, Ok(true))), "{small:?}");
+        assert_eq!(number(&writer, "SELECT version FROM status_version".into()).await, 28, "each once");
+        assert!(runs.load(Ordering::SeqCst) > 28, "no batch was lost: nothing was tested");
+        // SQLite rolls back by itself, so the connection is closed, and the next one does not know the limit.
+        assert!(large.iter().all(|(_, it)| matches!(it, Ok(true) | Err(StoreError::Busy(_)))), "{large:?}");
+        let kept = large.iter().filter(|(_, answer)| answer.is_ok()).count();
+        let keys = number(&writer, "SELECT count(*) FROM signing_keys".into()).await;
+        assert_eq!(usize::try_from(keys).unwrap(), kept, "those that were answered");
+    }
+
+    async fn count_one(tx: &mut Tx) -> Result<bool, StoreError> {
+        Ok(execute!(tx, sqlx::query("UPDATE status_version SET version = version + 1"))? == 1)
+    }
+
+    #[tokio::test]
+    async fn a125_a_full_disk_makes_writes_busy_keeps_nothing_of_them_and_recovers() {
+        let (db, writer, _folder) = opened().await;
         for round in 0..3 {
-            let pages = number(writer, "PRAGMA page_count".into()).await;
-            number(writer, format!("PRAGMA max_page_count = {pages}")).await;
-            let outcome = db.write(key(20_000), |tx, key| Box::pin(tx.insert_signing_key(key))).await;
+            let pages = number(&writer, "PRAGMA page_count".into()).await;
+            number(&writer, format!("PRAGMA max_page_count = {pages}")).await;
+            let outcome = insert(&db, key("a", 20_000)).await;
             assert!(matches!(outcome, Err(StoreError::Busy(_))), "round {round}: {outcome:?}");
             assert_eq!(db.read((), |tx, ()| Box::pin(tx.signing_keys())).await.unwrap(), []);
         }
-        number(writer, "PRAGMA max_page_count = 100000".into()).await;
-        assert!(db.write(key(20_000), |tx, key| Box::pin(tx.insert_signing_key(key))).await.unwrap());
+        number(&writer, "PRAGMA max_page_count = 100000".into()).await;
+        assert!(insert(&db, key("a", 20_000)).await.unwrap());
     }
 }

@@ -115,17 +115,26 @@ async fn a_database_that_breaks_is_never_quoted_to_the_caller() {
     assert_eq!(app.get("/.well-known/jwks.json").await.status(), StatusCode::OK);
 }
 
-/// Every answer that says "done" follows an fsync of what it says. `strace` shows the order in which the process
-/// really did both.
+/// Whether what a process writes and syncs can be watched; says so when it cannot.
 #[cfg(target_os = "linux")]
-#[tokio::test(flavor = "multi_thread")]
-async fn a129_what_was_answered_was_on_the_disk_before() {
-    if std::process::Command::new("strace").arg("--version").output().is_err() {
+pub(crate) fn strace_is_there() -> bool {
+    let is_there = std::process::Command::new("strace").arg("--version").output().is_ok();
+    if !is_there {
         assert!(
             std::env::var_os("SIGNET_TEST_REQUIRE_TOOLS").is_none(),
             "strace is missing: scripts/test installs it"
         );
         eprintln!("not run: needs strace, which scripts/test installs");
+    }
+    is_there
+}
+
+/// Every answer that says "done" follows an fsync of what it says. `strace` shows the order in which the process
+/// really did both.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a129_what_was_answered_was_on_the_disk_before() {
+    if !strace_is_there() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,7 @@
 //! The database goes away, is held by others, or refuses to write.
 
+use std::future::Future as _;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -81,6 +83,71 @@ async fn a128_a_line_dropped_inside_a_unit_keeps_nothing_of_it() {
     assert!(matches!(outcome, Err(StoreError::Unavailable(_))), "{outcome:?}");
     assert_eq!(find(&database.db, &ann.id).await, None);
     assert!(insert(&database.db, &ann).await.unwrap());
+    database.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a128_a_line_dropped_in_the_commit_is_told_and_a_failed_serialisation_there_is_tried_again() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let mut outside = database.outside().await;
+    // A deferred trigger runs inside COMMIT. A sequence is not rolled back: it counts the attempts.
+    outside.execute("CREATE SEQUENCE attempts").await;
+    outside
+        .execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF NEW.email = 'ann@example.com' THEN PERFORM pg_terminate_backend(pg_backend_pid()); \
+             ELSIF nextval('attempts') <= 2 THEN RAISE EXCEPTION 'again' USING ERRCODE = '40001'; END IF; \
+             RETURN NEW; END $$",
+        )
+        .await;
+    outside
+        .execute(
+            "CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED \
+             FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await;
+    for _ in 0..3 {
+        let ann = user("ann@example.com");
+        let error = insert(&database.db, &ann).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)) && error.is_temporary(), "{error:?}");
+        assert_eq!(find(&database.db, &ann.id).await, None, "the next borrower is not affected");
+    }
+    assert!(insert(&database.db, &user("bob@example.com")).await.unwrap());
+    assert_eq!(outside.number("SELECT last_value FROM attempts").await, 3);
+    database.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a128_callers_cancelled_at_begin_leave_the_only_connection_as_it_was() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let mut config = database.config.clone();
+    config.max_connections = 1;
+    config.busy_timeout = Duration::from_secs(60);
+    let db = Db::open(&config).await.unwrap();
+    let first = user("ann@example.com");
+    for polls in 1..12 {
+        let mut writing = Box::pin(insert(&db, &first));
+        for _ in 0..polls {
+            let _ = writing.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            tokio::task::yield_now().await;
+        }
+        drop(writing);
+        let mut reading = Box::pin(db.snapshot((), |tx, ()| Box::pin(tx.signing_keys())));
+        for _ in 0..polls {
+            let _ = reading.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        }
+        drop(reading);
+        let next = user(&format!("n{polls}@example.com"));
+        assert!(insert(&db, &next).await.unwrap());
+        assert!(find(&db, &next.id).await.is_some());
+    }
+    // What was handed over is carried out; then no transaction is left that nobody ends.
+    let mut outside = database.outside().await;
+    let idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND state LIKE 'idle in transaction%'";
+    let ending = async { while outside.number(idle).await > 0 {} };
+    tokio::time::timeout(Duration::from_secs(20), ending).await.unwrap();
+    db.close().await;
     database.remove().await;
 }
 

@@ -1,5 +1,9 @@
 //! The store, every function on both engines.
 
+mod batches;
+mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
 mod faults;
 mod opening;
 mod passwords;
@@ -8,6 +12,7 @@ mod signing_keys;
 mod throttles;
 mod units;
 mod users;
+mod wal;
 
 use signet::account::{DisplayName, Email, Role, User, UserId};
 use signet::store::{Db, StoreError};

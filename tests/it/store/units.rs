@@ -84,6 +84,49 @@ on_both_engines! {
         assert_eq!(find(&database.db, &ann.id).await, None);
     }
 
+    async fn a_snapshot_is_one_state_and_cannot_write(database) {
+        let db = &database.db;
+        let (ann, bob) = (user("ann@example.com"), user("bob@example.com"));
+        insert(db, &ann).await.unwrap();
+        let input = (db.clone(), ann.id.clone(), bob.clone());
+        let seen = db
+            .snapshot(input.clone(), |tx, it| {
+                Box::pin(async move {
+                    let before = tx.user(&it.1).await?;
+                    assert!(insert(&it.0, &it.2).await?, "others write meanwhile");
+                    assert!(disable(&it.0, &it.1, 50).await);
+                    Ok((before, tx.user(&it.1).await?, tx.user(&it.2.id).await?))
+                })
+            })
+            .await
+            .unwrap();
+        assert_eq!(seen, (Some(ann.clone()), Some(ann.clone()), None));
+        // A unit that reads without one sees each change.
+        let seen = db.read(input, |tx, it| Box::pin(async move {
+            Ok((tx.user(&it.1).await?, tx.user(&it.2.id).await?))
+        }));
+        let seen = seen.await.unwrap();
+        assert!(seen.0.unwrap().disabled_at.is_some() && seen.1.is_some());
+
+        let eve = user("eve@example.com");
+        let outcome = db.snapshot(eve.clone(), |tx, user| Box::pin(tx.insert_user(user))).await;
+        assert!(matches!(outcome, Err(StoreError::WriteInRead)), "{outcome:?}");
+        for _ in 0..20 {
+            let outcome: Result<(), _> =
+                db.snapshot((), |_, ()| Box::pin(async { panic!("said by the test") })).await;
+            assert!(matches!(outcome, Err(StoreError::UnitPanicked)), "{outcome:?}");
+        }
+        assert!(find(db, &eve.id).await.is_none() && insert(db, &eve).await.unwrap(), "nobody is left inside one");
+    }
+
+    async fn the_database_tells_the_time(database) {
+        let clock = signet_guard::Clock::System;
+        let before = clock.now().as_seconds();
+        let told = database.db.now().await.unwrap().as_seconds();
+        let after = clock.now().as_seconds();
+        assert!((before..=after).contains(&told), "{before} {told} {after}");
+    }
+
     async fn a128_a_caller_who_hangs_up_cancels_nothing(database) {
         // Drop the caller's future after ever more polls: before BEGIN, in it, in the unit, in COMMIT.
         for polls in 0..100 {
