@@ -99,7 +99,8 @@ impl Guards {
                 .build()
                 .unwrap()
         };
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         Self { runtime, api: api(guard()), others: (1..count).map(|_| guard()).collect() }
     }
 

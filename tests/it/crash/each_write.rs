@@ -17,7 +17,7 @@ const ANSWER: &str = "sendto,sendmsg,writev";
 /// More writes than any of these requests makes.
 const MANY: usize = 60;
 
-/// `strace`, attached to the server; let go when dropped.
+/// `strace`, attached to the server.
 struct Killer(Child);
 
 impl Killer {
@@ -40,11 +40,19 @@ impl Killer {
     }
 }
 
+impl Killer {
+    /// Lets go of a server that lives.
+    fn let_go(&self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        // It would leave the server stopped if it were killed itself.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}
+
+/// Of a server that is dead, it may wait for ever.
 impl Drop for Killer {
     fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.0);
-        // SIGTERM lets it let go; a SIGKILL could leave the server stopped.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
@@ -90,7 +98,7 @@ async fn kill_before_each_write(
             server.goes_on(&mut session, "before").await;
             server.let_every_grace_pass().await;
         }
-        let Some(killer) = Killer::attach(&server, calls, nth) else {
+        let Some(mut killer) = Killer::attach(&server, calls, nth) else {
             assert!(
                 std::env::var_os("SIGNET_TEST_REQUIRE_TOOLS").is_none(),
                 "strace is missing, or may not attach: scripts/test installs it"
@@ -98,17 +106,18 @@ async fn kill_before_each_write(
             eprintln!("not run: needs strace, which scripts/test installs, and the right to attach it");
             return;
         };
-        let outcome = request.send(&server, &session).await;
-        drop(killer);
-        match outcome {
+        match request.send(&server, &session).await {
             Ok(answer) => {
+                killer.let_go();
+                killer.0.wait().unwrap();
                 assert_eq!(answer.status(), answered);
                 assert_eq!(calls, WRITES, "it answers by a call that is not watched");
                 // There is no such write: all were tried. Now its answer.
                 point = (ANSWER, 1);
             }
             Err(_) => {
-                server.process.child.wait().unwrap();
+                drop(killer);
+                server.kill();
                 server.again();
                 look(&server, &mut session, &format!("killed before call {nth} of {calls}")).await;
                 kills += 1;
