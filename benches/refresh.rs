@@ -178,7 +178,8 @@ impl Many {
         let bytes = grants::add(&signet, count);
         println!("{count} grants: {bytes:.0} bytes of the file each; put there in {:.1?}", started.elapsed());
         let tokens = tokens(&signet, count);
-        Self { _signet: signet, connection: first.connection, tokens }
+        // The first one's was idle for too long.
+        Self { connection: Connection::open(address).unwrap(), _signet: signet, tokens }
     }
 
     /// A refresh of a grant that was not asked in this round.
