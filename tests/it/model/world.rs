@@ -1,6 +1,7 @@
 //! The service as a story finds it: two servers on one database, and what was seen of every grant.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 
 use base64::Engine as _;
@@ -276,8 +277,8 @@ impl World {
                     continue;
                 }
                 let serial = Serial::from_number(self.outside.number(&format!("SELECT serial {row}")).await);
-                if !lists.contains_key(&serial.list()) {
-                    lists.insert(serial.list(), bits(server, serial.list()).await?);
+                if let Entry::Vacant(list) = lists.entry(serial.list()) {
+                    list.insert(bits(server, serial.list()).await?);
                 }
                 let index = usize::try_from(serial.index()).unwrap();
                 let is_set = lists[&serial.list()][index / 8] >> (index % 8) & 1 == 1;
