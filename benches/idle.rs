@@ -13,16 +13,14 @@
 
 mod load;
 
-use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use load::connection::Connection;
 use load::figures::{goal, ms, percentile};
 use load::held::{Crowd, Way};
 use load::probe::Probe;
+use load::program::Program;
 use load::{credentials, get, post};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -36,19 +34,9 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a look at all connections, and a busy machine, may add.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// The server, killed when dropped, and its open output: it still has a few lines to say.
-struct Server(Child, Option<BufReader<ChildStdout>>);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn main() -> ExitCode {
-    let folder = tempfile::tempdir().unwrap();
-    let (_server, address) = start(folder.path());
+    let program = Program::start(&[]);
+    let address = program.address();
     // Ours alone: the server has to see to its own limit.
     let mut files = getrlimit(Resource::Nofile);
     files.current = files.maximum;
@@ -119,20 +107,4 @@ fn main() -> ExitCode {
     held &= goal("a user's wait, median / quiet", of(&crowded, 50.0) / of(&quiet, 50.0), "", 2.0, true);
     held &= goal("a user's wait, p99 / quiet", of(&crowded, 99.0) / of(&quiet, 99.0), "", 2.0, true);
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn start(folder: &Path) -> (Server, SocketAddr) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_signet"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SIGNET")) {
-        command.env_remove(name);
-    }
-    command.current_dir(folder).env("SIGNET_LISTEN", "127.0.0.1:0");
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let output = child.stdout.take().map(BufReader::new);
-    let mut server = Server(child, output);
-    let greeting = server.1.as_mut().unwrap().lines();
-    let address = greeting
-        .map_while(Result::ok)
-        .find_map(|line| line.split_once(" listens on http://").map(|(_, address)| address.parse().unwrap()));
-    (server, address.unwrap())
 }

@@ -11,8 +11,10 @@ use signet::config::{Config, ConfigSource};
 use signet::flow::signing_keys;
 use signet::server::{Application, Bound};
 use signet_guard::Clock;
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Settings beside the defaults, by their names in the environment. All load comes from one address: with the limits per
 /// address that ship, the benchmark would measure refusals.
@@ -36,6 +38,11 @@ impl Signet {
     /// Builds one on a new SQLite file, with a new signing key. Log lines are formatted and written, one call each, as
     /// in production, but to /dev/null: a file or a journal would be measured otherwise.
     pub fn build(workers: usize) -> Self {
+        Self::build_with(workers, &[])
+    }
+
+    /// The same with more settings, by their names in the environment. There may be several in one process.
+    pub fn build_with(workers: usize, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("signet.toml");
         std::fs::write(&file, "").unwrap();
@@ -45,11 +52,14 @@ impl Signet {
             ("SIGNET_KEYS_DIR".to_owned(), within("keys")),
             ("SIGNET__SERVER__WORKERS".to_owned(), workers.to_string()),
         ];
-        env.extend(SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        env.extend(
+            SETTINGS.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
         let config = Config::load(&ConfigSource { file: Some(file), env }).unwrap();
         let nowhere = Arc::new(std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap());
         let lines = tracing_subscriber::fmt().compact().with_ansi(false).with_writer(nowhere);
-        lines.with_max_level(tracing::Level::INFO).init();
+        // The first one's, where there are two.
+        let _ = lines.with_max_level(tracing::Level::INFO).finish().try_init();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let app = runtime.block_on(async {
             let app = Arc::new(App::build(config, Clock::System).await.unwrap());
@@ -57,6 +67,17 @@ impl Signet {
             app
         });
         Self { app, runtime, _folder: folder }
+    }
+
+    /// Lets something run on the runtime of the database.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// The database, from outside.
+    pub fn outside(&self) -> SqliteConnection {
+        let url = self.app.config.database.url.to_string();
+        self.block_on(SqliteConnection::connect(&url)).unwrap()
     }
 
     /// Serves it as `signet serve` does, for as long as the process lives; `make` may add to the application.

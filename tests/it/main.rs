@@ -15,6 +15,7 @@ mod guarded;
 mod headers;
 mod helpers;
 mod load;
+mod model;
 mod opacity;
 mod own_account;
 mod passwords;

@@ -74,7 +74,8 @@ impl Outside {
         }
     }
 
-    pub(crate) async fn number(&mut self, sql: &'static str) -> i64 {
+    pub(crate) async fn number(&mut self, sql: &str) -> i64 {
+        let sql = AssertSqlSafe(sql.to_owned());
         let (number,): (i64,) = match self {
             Self::Sqlite(connection) => sqlx::query_as(sql).fetch_one(connection).await.unwrap(),
             Self::Postgres(connection) => sqlx::query_as(sql).fetch_one(connection).await.unwrap(),

@@ -1,4 +1,4 @@
-//! Killed in the middle of work: what was answered is there, and the rest is clean.
+//! Killed amid registrations.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,22 +8,12 @@ use reqwest::StatusCode;
 use serde_json::json;
 use tokio::sync::Mutex;
 
+use super::quick;
 use crate::helpers::app::PASSWORD;
-use crate::helpers::process::{Process, command};
+use crate::helpers::process::Process;
 
 /// Registrations and logins under way when the process dies.
 const REQUESTS: usize = 200;
-
-/// Hashes that cost as little as the settings allow, so that many requests get through before the end.
-fn quick(folder: &std::path::Path) -> std::process::Command {
-    let mut command = command(folder);
-    command
-        .env("SIGNET__PASSWORDS__COST__MEMORY_KIB", "7168")
-        .env("SIGNET__PASSWORDS__COST__ITERATIONS", "5")
-        .env("SIGNET__THROTTLE__ADDRESS_SIGN_INS", "1000")
-        .env("SIGNET__THROTTLE__ADDRESS_REGISTRATIONS", "1000");
-    command
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_account_that_was_answered_201_survives_a_kill() {
