@@ -34,9 +34,14 @@ pub const TASKS: &[Task] = &[
     // One look at one row, so that a revocation on one replica is seen by all within a moment.
     Task { name: "status", every: Duration::from_millis(200), run: |app| Box::pin(status::run_once(app)) },
     Task { name: "sweep", every: Duration::from_secs(10), run: |app| Box::pin(sweep::run_once(app)) },
-    Task { name: "audit.flush", every: Duration::from_secs(1), run: |app| Box::pin(audit_log::flush(app)) },
+    Task {
+        name: "audit.flush",
+        every: Duration::from_secs(1),
+        run: |app| Box::pin(audit_log::flush_in_turn(app)),
+    },
     Task { name: "audit.seal", every: Duration::from_secs(10), run: |app| Box::pin(audit_log::seal(app)) },
-    Task { name: "audit.sweep", every: Duration::from_secs(60), run: |app| Box::pin(audit_log::sweep(app)) },
+    // As often as seals are made, and as many at once: what came quickly goes as quickly.
+    Task { name: "audit.sweep", every: Duration::from_secs(10), run: |app| Box::pin(audit_log::sweep(app)) },
 ];
 
 /// The tasks at work. Dropping it ends them at their next wait.

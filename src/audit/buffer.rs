@@ -2,7 +2,10 @@
 //! costs the requests a short lock and the database one unit a second.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use signet_guard::Timestamp;
 
@@ -10,6 +13,9 @@ use crate::store::AuditRow;
 
 /// Entries that may wait. Each is below a kilobyte; equal ones are one.
 pub const MOST: usize = 512;
+
+/// Entries a second that a flood may make in the long run, about a gigabyte and a half a day: it must not fill the disk.
+const PER_SECOND: u32 = 32;
 
 /// Entries that wait to be written, bounded in number whatever comes.
 #[derive(Debug, Default)]
@@ -21,6 +27,8 @@ struct Held {
     entries: HashMap<AuditRow, Waiting>,
     dropped: i64,
     is_failing: bool,
+    /// Until then what was written last counts as enough.
+    rests_until: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -73,9 +81,17 @@ impl Buffer {
         !std::mem::replace(&mut held.is_failing, true)
     }
 
-    /// Notes that a batch was written. `true`: the one before could not be.
-    pub fn written(&self) -> bool {
-        std::mem::replace(&mut self.held().is_failing, false)
+    /// Notes that a batch of so many was written. `true`: the one before could not be.
+    pub fn written(&self, rows: usize, now: Instant) -> bool {
+        let mut held = self.held();
+        let rest = Duration::from_secs(1) * u32::try_from(rows).unwrap_or(u32::MAX) / PER_SECOND;
+        held.rests_until = now.checked_add(rest);
+        std::mem::replace(&mut held.is_failing, false)
+    }
+
+    /// Whether so much was written last that what waits should wait on, where more of it becomes one.
+    pub fn rests(&self, now: Instant) -> bool {
+        self.held().rests_until.is_some_and(|until| now < until)
     }
 
     /// A thread that panicked between two lines here has left nothing half-done.
@@ -87,12 +103,15 @@ impl Buffer {
 impl Held {
     fn add(&mut self, row: AuditRow) {
         let order = self.entries.len();
-        if let Some(waiting) = self.entries.get_mut(&alike(&row)) {
-            waiting.count = waiting.count.saturating_add(row.count);
-        } else if order < MOST {
-            self.entries.insert(alike(&row), Waiting { order, count: row.count, first: row });
-        } else {
-            self.dropped = self.dropped.saturating_add(row.count);
+        match self.entries.entry(alike(&row)) {
+            Entry::Occupied(mut waiting) => {
+                let count = &mut waiting.get_mut().count;
+                *count = count.saturating_add(row.count);
+            }
+            Entry::Vacant(place) if order < MOST => {
+                place.insert(Waiting { order, count: row.count, first: row });
+            }
+            Entry::Vacant(_) => self.dropped = self.dropped.saturating_add(row.count),
         }
     }
 }
@@ -100,7 +119,17 @@ impl Held {
 /// What makes two entries alike: all but when, how many, and what each caller may choose anew for every request.
 fn alike(row: &AuditRow) -> AuditRow {
     let at = Timestamp::from_seconds(0);
-    AuditRow { at, count: 0, request_id: None, user_agent: None, ..row.clone() }
+    let address = row.address.as_deref().map(network);
+    AuditRow { at, count: 0, request_id: None, user_agent: None, address, ..row.clone() }
+}
+
+/// Of IPv6 the /64, as for the throttle: within it a caller has more addresses than there is room for entries.
+fn network(address: &str) -> String {
+    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V6(address)) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).to_string(),
+        Ok(address) => address.to_string(),
+        Err(_) => address.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -182,6 +211,42 @@ mod tests {
         assert!(buffer.put_back(batch), "it fails for the first time");
         assert!(!buffer.put_back(buffer.take()), "and again");
         assert_eq!(said(&buffer.take()), [(1, "a", "r1", 1), (2, "b", "r2", 2), (3, "c", "r3", 1)]);
-        assert!(buffer.written() && !buffer.written());
+        assert!(buffer.written(3, Instant::now()) && !buffer.written(0, Instant::now()));
+    }
+
+    #[test]
+    fn whoever_changes_addresses_within_a_network_fills_no_room() {
+        let buffer = Buffer::default();
+        for host in 1..=1_000 {
+            buffer.push(row(host, &format!("2001:db8::{host:x}"), "r"));
+            buffer.push(row(host, &format!("::ffff:192.0.2.{}", host % 2), "r"));
+        }
+        let batch = buffer.take();
+        let expected = [
+            (1, "2001:db8::1", "r", 1_000),
+            (1, "::ffff:192.0.2.1", "r", 500),
+            (2, "::ffff:192.0.2.0", "r", 500),
+        ];
+        assert_eq!((said(&batch), batch.dropped), (expected.to_vec(), 0));
+    }
+
+    #[test]
+    fn a_flood_writes_no_more_in_the_long_run_than_the_disk_bears() {
+        let (buffer, begun) = (Buffer::default(), Instant::now());
+        let mut written = 0;
+        // A day of floods that never end, a turn a second.
+        for second in 0..86_400 {
+            let now = begun + Duration::from_secs(second);
+            if buffer.rests(now) {
+                continue;
+            }
+            written += MOST;
+            buffer.written(MOST, now);
+        }
+        assert_eq!(written, 86_400 * 32);
+        // What is few is written at every turn.
+        let now = begun + Duration::from_secs(100_000);
+        buffer.written(32, now);
+        assert!(!buffer.rests(now + Duration::from_secs(1)));
     }
 }

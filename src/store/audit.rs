@@ -36,6 +36,7 @@ const NEWEST_OF_USER: &str = select_stored!(
     "WHERE id > $1 AND at >= $2 AND (event = $3 OR $3 = '') AND user_id = $5 ORDER BY id DESC LIMIT $4"
 );
 const FIRST_SINCE: &str = "SELECT id FROM audit WHERE at >= $1 ORDER BY at, id LIMIT 1";
+const HIGHEST: &str = "SELECT COALESCE(MAX(id), 0) FROM audit";
 const UNSEALED_COUNT: &str = "SELECT COUNT(*) FROM audit WHERE seal IS NULL";
 
 /// An entry of the audit log: who, what, when, from where. Never a secret, an e-mail address or a name somebody typed.
@@ -232,6 +233,15 @@ impl Tx {
             }
         })?;
         Ok(rows.into_iter().map(stored).collect())
+    }
+
+    /// The highest number of an entry; 0: there is none.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn highest_audit(&mut self) -> Result<i64, StoreError> {
+        let row: Option<(i64,)> = fetch_optional!(self, sqlx::query_as(HIGHEST))?;
+        Ok(row.map_or(0, |(id,)| id))
     }
 
     /// The number of the first entry of an instant or later.

@@ -21,8 +21,9 @@ const LONGEST_BATCH: Duration = Duration::from_millis(20);
 /// A unit that takes longer than this does not keep those waiting that are in its batch already.
 const LONGEST_UNIT: Duration = Duration::from_millis(500);
 
-/// How long to leave the file to others when the lock was refused, which SQLite mostly does after a long wait.
-const PAUSE: Duration = Duration::from_millis(10);
+/// How long to leave the file to others when the lock was refused. Short, because another process that is busy leaves it
+/// free for moments only.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Carries out units until none is left.
 pub(super) async fn lead(mut leadership: Leadership, writer: SqlitePool, longest_unit: Duration) {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sqlx::migrate::Migration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -16,6 +17,10 @@ use super::{group_commit, private_file};
 
 /// `application_id` of a Signet database: "Sgnt", as the first migration sets it.
 const APPLICATION_ID: i64 = 0x5367_6e74;
+
+/// How long SQLite itself waits for the writer's lock; then the queue asks again. SQLite looks ten times a second before
+/// long, and may never see the file free between two transactions of a process that is busy.
+const LOOKS: Duration = Duration::from_millis(10);
 
 /// SQLite never lets two write at once. Taking turns in our own queue is fair and quick; in SQLite's it is neither.
 #[derive(Clone)]
@@ -48,6 +53,7 @@ impl SqliteDb {
         let writer = loop {
             let options = options
                 .clone()
+                .busy_timeout(LOOKS)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Full)
                 .pragma("journal_size_limit", "67108864")
@@ -102,6 +108,13 @@ pub(super) async fn migrate(path: &Path, busy_timeout: Duration) -> Result<Migra
         if is_not_a_database(&error) { StoreError::NotADatabase(path.to_owned()) } else { error.into() }
     };
     let mut connection = options(path, busy_timeout).connect().await.map_err(refused)?;
+    sqlx::query("PRAGMA schema_version").execute(&mut connection).await.map_err(refused)?;
+    // Mostly nothing is, and there is no need to wait for those who write.
+    let (missing, before) = missing(&mut connection, path).await?;
+    if missing.is_empty() {
+        connection.close().await?;
+        return Ok(migrations::migrated(0, &before));
+    }
     // sqlx takes no lock for migrations on SQLite. Ours makes a second process wait, then find all of them applied.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(refused)?;
     let outcome = migrate_locked(&mut transaction, path).await;
@@ -116,13 +129,22 @@ pub(super) async fn migrate(path: &Path, busy_timeout: Duration) -> Result<Migra
 }
 
 async fn migrate_locked(connection: &mut SqliteConnection, path: &Path) -> Result<Migrated, StoreError> {
+    let (missing, before) = missing(connection, path).await?;
+    migrations::apply(connection, &missing).await?;
+    Ok(migrations::migrated(missing.len(), &before))
+}
+
+/// The migrations a database lacks, and those it has.
+async fn missing(
+    connection: &mut SqliteConnection,
+    path: &Path,
+) -> Result<(Vec<Migration>, Vec<Applied>), StoreError> {
     if is_foreign(connection).await? {
         return Err(StoreError::ForeignDatabase(PathBuf::from(path)));
     }
     let before = applied(connection).await?;
     let missing = migrations::missing(&before, migrations::for_sqlite(), Newer::Refused)?;
-    migrations::apply(connection, &missing).await?;
-    Ok(migrations::migrated(missing.len(), &before))
+    Ok((missing, before))
 }
 
 async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>, StoreError> {

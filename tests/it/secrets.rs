@@ -1,5 +1,6 @@
 //! What a thief of the database or of the logs gets: nothing that opens anything.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use reqwest::{Client, Method, StatusCode};
@@ -249,7 +250,7 @@ async fn a133_nothing_that_is_stored_opens_anything() {
     let url = &scenario.server.url;
     let file = SqliteConnectOptions::new().filename(scenario.folder.path().join("data/signet.db"));
     let mut thief = SqliteConnection::connect_with(&file).await.unwrap();
-    for value in values.iter().filter(|value| value.bytes().all(|b| b.is_ascii_graphic())) {
+    for value in &values {
         // Not the throttle shall refuse it.
         sqlx::query("DELETE FROM throttles").execute(&mut thief).await.unwrap();
         let body = json!({ "email": EMAIL, "password": value, "device": value });
@@ -266,8 +267,8 @@ async fn a133_nothing_that_is_stored_opens_anything() {
     }
 }
 
-/// Every value of every table, text as it is and bytes in base64.
-async fn stored_values(file: &Path) -> Vec<String> {
+/// Every value of every table that can be sent, each once: text as it is and bytes in base64.
+async fn stored_values(file: &Path) -> BTreeSet<String> {
     use base64::Engine as _;
     let mut connection =
         SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(file).read_only(true))
@@ -277,19 +278,20 @@ async fn stored_values(file: &Path) -> Vec<String> {
         .fetch_all(&mut connection)
         .await
         .unwrap();
-    let mut values = Vec::new();
+    let mut values = BTreeSet::new();
     for (table,) in tables {
         let query = sqlx::AssertSqlSafe(format!("SELECT * FROM \"{table}\""));
         for row in sqlx::query(query).fetch_all(&mut connection).await.unwrap() {
             for column in row.columns() {
                 if let Ok(text) = row.try_get::<String, _>(column.ordinal()) {
-                    values.push(text);
+                    values.insert(text);
                 } else if let Ok(bytes) = row.try_get::<Vec<u8>, _>(column.ordinal()) {
-                    values.push(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes));
+                    values.insert(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes));
                 }
             }
         }
     }
+    values.retain(|value| value.bytes().all(|byte| byte.is_ascii_graphic()));
     values
 }
 

@@ -7,7 +7,7 @@ mod sweep;
 mod verify;
 
 pub use read::{Follower, newest, page};
-pub use refusals::{flush, flush_last, refused};
+pub use refusals::{flush, flush_in_turn, flush_last, refused};
 pub use seal::seal;
 pub use sweep::sweep;
 pub use verify::{Fault, Known, Verified, verify};

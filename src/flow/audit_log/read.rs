@@ -1,7 +1,9 @@
 //! Reading the audit log, and following it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
+
+use signet_guard::Timestamp;
 
 use crate::app::App;
 use crate::store::{AuditFilter, StoreError, StoredAudit};
@@ -12,6 +14,9 @@ const PAGE: i64 = 500;
 /// How long an entry may be seen behind others with higher numbers. On PostgreSQL a number is given when a unit writes its
 /// entry, and the entry is seen when the unit commits: later, by as long as the unit waits for locks.
 const LATE: Duration = Duration::from_secs(60);
+
+/// How many numbers behind the highest one are looked at again before that long has been watched.
+const BEHIND: i64 = 5_000;
 
 /// The first entries with a number above `after`, in order; an empty page: there are no more.
 ///
@@ -53,8 +58,10 @@ pub struct Follower {
     filter: AuditFilter,
     /// Nothing new is expected at or below this number.
     floor: i64,
-    /// What was seen above it, and when.
-    seen: BTreeMap<i64, Instant>,
+    /// What was seen above it.
+    seen: BTreeSet<i64>,
+    /// The highest number there was, and when: the floors to come.
+    heights: VecDeque<(Instant, i64)>,
 }
 
 impl Follower {
@@ -63,18 +70,17 @@ impl Follower {
     /// # Errors
     /// When the database fails.
     pub async fn start(app: &App, filter: AuditFilter) -> Result<Self, StoreError> {
-        let known = newest(app, &filter, u32::try_from(PAGE).unwrap_or(u32::MAX)).await?;
-        let is_all = known.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-        let floor = known.first().filter(|_| !is_all).map_or(0, |oldest| oldest.id - 1);
-        let now = Instant::now();
-        Ok(Self { filter, floor, seen: known.iter().map(|entry| (entry.id, now)).collect() })
+        let all = AuditFilter { since: Timestamp::from_seconds(i64::MIN), user_id: None, event: None };
+        let floor = height(app).await?.saturating_sub(BEHIND).max(0);
+        let mut follower = Self { filter: all, floor, seen: BTreeSet::new(), heights: VecDeque::new() };
+        follower.next(app).await?;
+        follower.filter = filter;
+        Ok(follower)
     }
 
     /// Takes these as seen too.
     pub fn saw(&mut self, entries: &[StoredAudit]) {
-        let now = Instant::now();
-        let above = entries.iter().filter(|entry| entry.id > self.floor);
-        self.seen.extend(above.map(|entry| (entry.id, now)));
+        self.seen.extend(entries.iter().map(|entry| entry.id).filter(|id| *id > self.floor));
     }
 
     /// What came since the last look. Looks again at what came lately, so that an entry that was committed late is shown
@@ -84,6 +90,8 @@ impl Follower {
     /// When the database fails.
     pub async fn next(&mut self, app: &App) -> Result<Vec<StoredAudit>, StoreError> {
         let now = Instant::now();
+        // Before the entries are read: what is committed between the two is not below any floor yet.
+        let height = height(app).await?;
         let mut fresh = Vec::new();
         let mut after = self.floor;
         loop {
@@ -96,16 +104,19 @@ impl Follower {
                 .await?;
             let Some(last) = entries.last() else { break };
             after = last.id;
-            fresh.extend(entries.into_iter().filter(|entry| !self.seen.contains_key(&entry.id)));
+            fresh.extend(entries.into_iter().filter(|entry| !self.seen.contains(&entry.id)));
         }
-        self.seen.extend(fresh.iter().map(|entry| (entry.id, now)));
-        while let Some(first) = self.seen.first_entry() {
-            if now.duration_since(*first.get()) < LATE {
-                break;
-            }
-            self.floor = *first.key();
-            first.remove();
+        self.saw(&fresh);
+        self.heights.push_back((now, height));
+        while let Some((_, height)) = self.heights.pop_front_if(|(at, _)| now.duration_since(*at) >= LATE) {
+            self.floor = self.floor.max(height);
         }
+        self.seen = self.seen.split_off(&self.floor.saturating_add(1));
         Ok(fresh)
     }
+}
+
+/// The highest number of an entry.
+async fn height(app: &App) -> Result<i64, StoreError> {
+    app.db.read((), |tx, ()| Box::pin(async move { tx.highest_audit().await })).await
 }

@@ -1,5 +1,7 @@
 //! Refusals: they change nothing, so no unit of work carries their entries.
 
+use std::time::Instant;
+
 use crate::app::App;
 use crate::audit::{self, Actor, Batch, Event};
 use crate::caller::Caller;
@@ -8,6 +10,13 @@ use crate::caller::Caller;
 pub fn refused(app: &App, event: &Event<'_>, caller: &Caller) {
     audit::record(event);
     app.audit_buffer.push(audit::row(event, Actor::Anybody, caller, app.clock.now()));
+}
+
+/// The turn of every second: [`flush`], but not while a flood goes on that has written its share.
+pub async fn flush_in_turn(app: &App) {
+    if !app.audit_buffer.rests(Instant::now()) {
+        flush(app).await;
+    }
 }
 
 /// Writes what waits, in one unit. What cannot be written waits for the next turn. Should the database go away during
@@ -22,9 +31,10 @@ pub async fn flush(app: &App) {
     if dropped > 0 {
         written.push(audit::row(&event, Actor::Signet, &Caller::default(), app.clock.now()));
     }
+    let count = written.len();
     match app.db.write(written, |tx, rows| Box::pin(async move { tx.append_audits(rows).await })).await {
         Ok(()) => {
-            if app.audit_buffer.written() {
+            if app.audit_buffer.written(count, Instant::now()) {
                 tracing::info!("entries of the audit log are written again");
             }
             if dropped > 0 {

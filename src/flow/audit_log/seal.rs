@@ -76,11 +76,12 @@ pub(super) fn moved(keys: &AuditKeys, seal: i64, swept: i64, last: &[u8]) -> Opt
 /// Makes one seal. `false`: there was nothing to seal, or somebody else is at it.
 async fn seal_once(app: &App) -> Result<bool, StoreError> {
     let Some(keys) = app.keyring.audit_keys() else { return Ok(false) };
+    // Before the entries: if somebody else seals them meanwhile the head has moved, and nothing has to be rolled back.
+    let Some((head, previous)) = sound_head(app, &keys).await? else { return Ok(false) };
     let entries =
         app.db.read((), |tx, ()| Box::pin(async move { tx.unsealed_audit(ENTRIES_AT_ONCE).await })).await?;
     let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(false) };
     let ids = [first.id, last.id];
-    let Some((head, previous)) = sound_head(app, &keys).await? else { return Ok(false) };
     let Some((seal, to)) = make(app, &keys, &head, &previous, &entries) else { return Ok(false) };
     let made = app
         .db

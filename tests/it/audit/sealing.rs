@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use signet::flow::audit_log;
-use signet::store::AuditFilter;
+use signet::store::{AuditFilter, AuditRow};
 use signet_guard::Timestamp;
 
 use super::{Replica, entries, full_row};
@@ -157,5 +157,32 @@ async fn an_entry_that_is_committed_late_is_sealed_and_followed_all_the_same() {
     assert_eq!((found.newest, found.entries, found.unsealed, found.fault), (2, 4, 0, None));
     assert!(matches!(late, Outside::Postgres(_)));
     drop(late);
+    database.remove().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_of_what_is_rare_in_a_long_log_shows_what_comes_and_nothing_that_was() {
+    let database = TestDatabase::sqlite().await;
+    let folder = tempfile::tempdir().unwrap();
+    let replica = Replica::start(&database.config, folder.path()).await;
+    let add = async |event: &str, count: usize| {
+        let row = AuditRow { event: event.to_owned(), ..full_row(replica.clock.now()) };
+        let unit = vec![row; count];
+        replica.app.db.write(unit, |tx, rows| Box::pin(tx.append_audits(rows))).await.unwrap();
+    };
+    add("rare", 1).await;
+    // More than are looked at again.
+    add("common", 6_000).await;
+    add("rare", 1).await;
+    let filter =
+        AuditFilter { since: Timestamp::from_seconds(0), user_id: None, event: Some("rare".to_owned()) };
+    let mut follower = audit_log::Follower::start(&replica.app, filter).await.unwrap();
+    assert!(follower.next(&replica.app).await.unwrap().is_empty(), "all of it was there before");
+    for _ in 0..2 {
+        add("common", 600).await;
+        add("rare", 2).await;
+        assert_eq!(follower.next(&replica.app).await.unwrap().len(), 2);
+        assert!(follower.next(&replica.app).await.unwrap().is_empty());
+    }
     database.remove().await;
 }

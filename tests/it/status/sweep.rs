@@ -79,7 +79,7 @@ on_both_engines! {
 
     async fn the_walk_comes_round_to_every_grant(database) {
         let app = app(database).await;
-        let many: Vec<_> = (0..2600)
+        let many: Vec<_> = (0..1600)
             .map(|number| if number % 3 == 0 { grant() } else { Grant { idle_until: at(1000), ..grant() } })
             .collect();
         let living = many.iter().filter(|grant| grant.idle_until > at(1000)).count();
