@@ -134,7 +134,7 @@ async fn revoke(app: &App, ids: &[GrantId]) {
 async fn lists(app: &App) {
     let mut rows = BTreeMap::new();
     let mut number = 0;
-    while let Some(found) = status::find(app, number).unwrap() {
+    while let Some(found) = status::find(app, number, None).await.unwrap() {
         let (took, signed) = timed(async { status::token(app, found).await.unwrap() }).await;
         rows.insert(number, (took, signed.token.len(), signed.token));
         number += 1;

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use signet_guard::Timestamp;
+use tokio::sync::MutexGuard;
 
 use crate::app::App;
 use crate::jose::{SignError, StatusListToken};
@@ -21,6 +22,9 @@ const LIFE: Duration = Duration::from_secs(300);
 /// After how long it should be fetched again by whoever does not wait for changes.
 const TIME_TO_LIVE: Duration = Duration::from_secs(60);
 
+/// How long reading what changed may take before the lists count as unread.
+const READING: Duration = Duration::from_secs(10);
+
 /// How many lists that just changed are signed before anybody asks.
 const SIGNED_AHEAD: usize = 64;
 
@@ -32,9 +36,24 @@ pub async fn load(app: &App) -> Result<(), StoreError> {
     read(app).await.map(drop)
 }
 
+/// Why the lists cannot be answered for.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// The database could not be read: this process does not know what others have revoked.
+    #[error("the status lists could not be read")]
+    Unread,
+    /// The list cannot be signed.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+}
+
 /// Takes over what changed. When the database cannot be read, the lists stay as they are: what was revoked stays revoked.
 pub async fn run_once(app: &App) {
-    match read(app).await {
+    let outcome = match tokio::time::timeout(READING, read(app)).await {
+        Ok(outcome) => outcome.map_err(|error| error.to_string()),
+        Err(_) => Err("the database does not answer".to_owned()),
+    };
+    match outcome {
         Ok(changed) => {
             if app.status_board.note_stale(false) {
                 tracing::info!("the status lists are current again");
@@ -45,7 +64,7 @@ pub async fn run_once(app: &App) {
         }
         Err(error) => {
             if app.status_board.note_stale(true) {
-                tracing::warn!(error = %error, "the status lists cannot be read: revocations by others are not seen");
+                tracing::warn!(%error, "the status lists cannot be read: revocations by others are not seen");
             }
         }
     }
@@ -53,8 +72,29 @@ pub async fn run_once(app: &App) {
 
 /// Answers the lists that changed.
 async fn read(app: &App) -> Result<Vec<i64>, StoreError> {
+    let alone = app.status_board.reading().await;
+    read_alone(app, alone).await
+}
+
+/// Comes as far as the database, for a caller who was told of a version that is not known here: by another replica, a
+/// moment ago. While the database cannot be read, nobody queues up for it.
+async fn catch_up(app: &App) -> Result<(), StatusError> {
     let board = &app.status_board;
-    let _alone = board.reading().await;
+    let alone = board.reading().await;
+    if board.is_stale() {
+        return Err(StatusError::Unread);
+    }
+    match read_alone(app, alone).await {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            tracing::debug!(%error, "the status lists cannot be read for a caller");
+            Err(StatusError::Unread)
+        }
+    }
+}
+
+async fn read_alone(app: &App, _alone: MutexGuard<'_, ()>) -> Result<Vec<i64>, StoreError> {
+    let board = &app.status_board;
     let known = board.current();
     let state = app.db.read((), |tx, ()| Box::pin(tx.status_state())).await?;
     if known.is_at(state) {
@@ -91,11 +131,19 @@ impl Found {
     }
 }
 
-/// Finds a list, without making its token. `None`: no grant is in it.
+/// Finds a list as it was at a version that its caller has heard of, or later, without making its token. `None`: no grant
+/// is in it.
 ///
 /// # Errors
-/// When there is no key to sign with.
-pub fn find(app: &App, list: i64) -> Result<Option<Found>, SignError> {
+/// When there is no key to sign with, or the database cannot be read and has come further than this process.
+pub async fn find(app: &App, list: i64, heard: Option<i64>) -> Result<Option<Found>, StatusError> {
+    if heard.is_some_and(|heard| heard > app.status_board.current().version()) {
+        catch_up(app).await?;
+    }
+    Ok(find_now(app, list)?)
+}
+
+fn find_now(app: &App, list: i64) -> Result<Option<Found>, SignError> {
     let Some(found) = app.status_board.current().list(list) else { return Ok(None) };
     let kid = app.keyring.active_kid().ok_or(SignError::NoActiveKey)?;
     let edition = Edition { list, version: found.version, issued_at: edition_time(app.clock.now()), kid };
@@ -127,7 +175,7 @@ async fn sign(app: &App, Found { mut edition, list }: Found) -> Result<SignedLis
 }
 
 async fn sign_ahead(app: &App, list: i64) {
-    let outcome = match find(app, list) {
+    let outcome = match find_now(app, list) {
         Ok(Some(found)) => token(app, found).await.map(drop),
         Ok(None) => Ok(()),
         Err(error) => Err(error),
@@ -150,33 +198,32 @@ pub struct Answered {
     pub waited: bool,
 }
 
-/// What to say of a version that this process has not come to. Another replica may have told of it a moment ago: only a
-/// database that has just been read says that it never was.
-async fn unheard_of(app: &App, changes: Changes, since: Option<i64>) -> Changes {
-    match read(app).await {
-        Ok(_) => app.status_board.current().changes(since),
-        Err(_) => Changes { version: since.unwrap_or(changes.version), restart: false, ..changes },
-    }
-}
-
 /// The lists that changed after a version. When there is none yet, waits so long for one, if a place is free.
-pub async fn changes(app: &App, since: Option<i64>, wait: Duration) -> Answered {
+///
+/// # Errors
+/// [`StatusError::Unread`]: that nothing changed would be a guess, and whoever follows us must not take it for news.
+pub async fn changes(app: &App, since: Option<i64>, wait: Duration) -> Result<Answered, StatusError> {
     let board = &app.status_board;
     let until = Instant::now() + wait.min(LONGEST_WAIT);
     // Taken before looking: what changes in between is noticed.
     let mut place = if since.is_some() && !wait.is_zero() { board.waiting.take_place() } else { None };
     let waited = place.is_some();
     loop {
+        if board.is_stale() {
+            return Err(StatusError::Unread);
+        }
         let mut changes = board.current().changes(since);
         if changes.restart {
-            changes = unheard_of(app, changes, since).await;
+            // Only a database that has just been read says that there never was such a version.
+            catch_up(app).await?;
+            changes = board.current().changes(since);
         }
         let Some(place) = place.as_mut().filter(|_| changes.lists.is_empty() && !changes.restart) else {
-            return Answered { changes, waited };
+            return Ok(Answered { changes, waited });
         };
         match tokio::time::timeout_at(until.into(), place.woken()).await {
             Ok(Woken::Changed) => {}
-            Ok(Woken::Stopping) | Err(_) => return Answered { changes, waited },
+            Ok(Woken::Stopping) | Err(_) => return Ok(Answered { changes, waited }),
         }
     }
 }

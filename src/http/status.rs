@@ -32,12 +32,18 @@ pub(crate) struct StatusChanges {
 /// list and their place in it in the claim `status`. Ask again with `If-None-Match`.
 #[utoipa::path(
     get, path = "/status/{list}", tag = "verifiers", operation_id = "statusList",
-    params(("list" = i64, Path, description = "As in the token's `status.status_list.uri`.")),
+    params(
+        ("list" = i64, Path, description = "As in the token's `status.status_list.uri`."),
+        ("Signet-Status-Version" = Option<i64>, Header,
+            description = "A version that `GET /status` told: the list is of that version or later, whichever replica answers."),
+    ),
     responses(
         (status = 200, description = "A status list token (draft-ietf-oauth-status-list).",
             content_type = "application/statuslist+jwt", body = String),
         (status = 304, description = "Still the same (If-None-Match)."),
         (status = 404, description = "No token points at this list.",
+            body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "The list of that version cannot be had now.",
             body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -47,7 +53,9 @@ pub(crate) async fn list(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let number = number_of(&number).ok_or_else(Problem::not_found)?;
-    let found = status::find(&app, number)?.ok_or_else(Problem::not_found)?;
+    let heard =
+        request.headers().get("signet-status-version").and_then(|value| value.to_str().ok()?.parse().ok());
+    let found = status::find(&app, number, heard).await?.ok_or_else(Problem::not_found)?;
     let etag = found.etag();
     if conditional::names(&request, &etag) {
         return Ok(HttpResponse::NotModified().insert_header((ETAG, etag)).finish());
@@ -73,12 +81,14 @@ pub(crate) async fn list(
         (status = 200, description = "The lists that changed after that version.", body = StatusChanges),
         (status = 400, description = "`since` is not a version.",
             body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "It is not known what changed, because the database cannot be read.",
+            body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(crate) async fn changes(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let since = since(&request)?;
     let wait = prefer::wait(&request).unwrap_or_default().min(status::LONGEST_WAIT);
-    let answered = status::changes(&app, since, wait).await;
+    let answered = status::changes(&app, since, wait).await?;
     let mut answer = HttpResponse::Ok();
     if answered.waited {
         answer.insert_header(("preference-applied", format!("wait={}", wait.as_secs())));

@@ -183,9 +183,18 @@ impl StatusBoard {
         }
     }
 
-    /// Notes whether the lists could be read; answers whether that is news.
+    /// Notes whether the lists could be read; answers whether that is news. Whoever waits is told when they could not.
     pub fn note_stale(&self, is_stale: bool) -> bool {
-        self.is_stale.swap(is_stale, Ordering::Relaxed) != is_stale
+        let is_news = self.is_stale.swap(is_stale, Ordering::AcqRel) != is_stale;
+        if is_news && is_stale {
+            self.waiting.wake();
+        }
+        is_news
+    }
+
+    /// Whether the lists could not be read when that was last tried: others may have revoked what is not known here.
+    pub fn is_stale(&self) -> bool {
+        self.is_stale.load(Ordering::Acquire)
     }
 
     /// Whether the grant of one of our own tokens is revoked. A reference that is not one of ours cannot be looked up, and

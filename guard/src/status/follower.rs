@@ -1,8 +1,8 @@
 //! Follows the status of one issuer's tokens: one thread with one long poll, whoever asks.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ pub(super) struct Follower {
     running: AtomicBool,
     /// Nobody is interested any more.
     ended: AtomicBool,
-    fetches_under_way: AtomicUsize,
+    flights: Mutex<Flights>,
     /// When the issuer was last heard, in milliseconds since `began`; 0 before this began to follow it.
     heard: AtomicU64,
     pub(super) version: AtomicU64,
@@ -65,7 +65,7 @@ impl Follower {
             began: Instant::now(),
             running: AtomicBool::new(false),
             ended: AtomicBool::new(false),
-            fetches_under_way: AtomicUsize::new(0),
+            flights: Mutex::default(),
             heard: AtomicU64::new(0),
             version: AtomicU64::new(0),
             bound: AtomicU64::new(u64::MAX),
@@ -168,15 +168,22 @@ impl Follower {
         if !list.is_due(Instant::now()) || !list.begin() {
             return;
         }
-        let others = self.fetches_under_way.fetch_add(1, Ordering::Relaxed);
-        // The flight ends when this value is dropped: also when it cannot start.
-        let flight = Flight { follower: Arc::clone(self), list: Arc::clone(list) };
-        if others < MAX_FETCHES {
-            let thread = thread::Builder::new().name("signet-status-list".to_owned());
-            if let Err(error) = thread.spawn(move || flight.follower.fetch(&flight.list, FIRST_SIGHT)) {
-                tracing::error!(issuer = self.issuer(), %error, "could not start to fetch a status list");
-            }
+        let mut flights = self.flights();
+        flights.waiting.push_back(Flight { list: Arc::clone(list), until: Instant::now() + FIRST_SIGHT });
+        if flights.threads >= MAX_FETCHES {
+            return;
         }
+        flights.threads += 1;
+        drop(flights);
+        let fetching = FetchingThread(Arc::clone(self));
+        let thread = thread::Builder::new().name("signet-status-list".to_owned());
+        if let Err(error) = thread.spawn(move || fetching.run()) {
+            tracing::error!(issuer = self.issuer(), %error, "could not start to fetch a status list");
+        }
+    }
+
+    fn flights(&self) -> MutexGuard<'_, Flights> {
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fetches what has grown old or was announced to have changed. The first failure ends the round: an issuer that does
@@ -217,8 +224,10 @@ impl Follower {
     fn read(&self, uri: &str, deadline: Instant) -> Result<Kept, FetchError> {
         let proof = self.proof.get().ok_or(FetchError::NoProof)?;
         let left = deadline.saturating_duration_since(Instant::now());
-        let accept = [("accept", "application/statuslist+jwt")];
-        let answer = self.client.get(uri, &accept, left, MAX_TOKEN as u64)?;
+        // A replica that has not come so far looks again before it answers. Other issuers ignore it.
+        let heard = self.version.load(Ordering::Relaxed).to_string();
+        let headers = [("accept", "application/statuslist+jwt"), ("signet-status-version", &heard)];
+        let answer = self.client.get(uri, &headers, left, MAX_TOKEN as u64)?;
         let list = proof.list(&answer.body, self.issuer(), uri, deadline)?;
         Ok(Kept { list, version: answer.etag.as_deref().and_then(version) })
     }
@@ -231,16 +240,50 @@ fn version(etag: &str) -> Option<u64> {
     opaque.split_once('-').and_then(|(version, _)| version.parse().ok())
 }
 
-/// A fetch for a request under way.
+/// Fetches for requests: one for each list at most.
+#[derive(Default)]
+struct Flights {
+    waiting: VecDeque<Flight>,
+    threads: usize,
+}
+
+/// A fetch for a request. It ends when this value is dropped: also when it cannot start.
 struct Flight {
-    follower: Arc<Follower>,
     list: Arc<HeldList>,
+    until: Instant,
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.follower.fetches_under_way.fetch_sub(1, Ordering::Relaxed);
         self.list.end();
+    }
+}
+
+/// Fetches until nothing waits.
+struct FetchingThread(Arc<Follower>);
+
+impl FetchingThread {
+    fn run(self) {
+        while let Some(flight) = self.next() {
+            self.0.fetch(&flight.list, flight.until.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    fn next(&self) -> Option<Flight> {
+        self.0.flights().waiting.pop_front()
+    }
+}
+
+impl Drop for FetchingThread {
+    fn drop(&mut self) {
+        let mut flights = self.0.flights();
+        flights.threads -= 1;
+        // Nobody is left to fetch what still waits, if this could not start or has panicked.
+        if flights.threads == 0 {
+            let waiting = std::mem::take(&mut flights.waiting);
+            drop(flights);
+            drop(waiting);
+        }
     }
 }
 
@@ -276,6 +319,24 @@ mod tests {
         ] {
             assert_eq!(version(etag), expected, "{etag}");
         }
+    }
+
+    #[test]
+    fn a_first_sight_waits_its_turn_when_many_lists_are_seen_at_once() {
+        let follower = Arc::new(Follower::new(IssuerUrl::parse("http://127.0.0.1:9").unwrap()));
+        follower.running.store(true, Ordering::Relaxed);
+        follower.flights().threads = MAX_FETCHES;
+        let list = follower.list("http://127.0.0.1:9/status/0").unwrap();
+        follower.fetch_for_request(&list);
+        assert!(!list.is_settled(), "nothing was asked yet, so that no policy applies");
+        FetchingThread(Arc::clone(&follower)).run();
+        assert_eq!((list.is_settled(), follower.fetches.load(Ordering::Relaxed)), (true, 1));
+        // When the last of them goes without having fetched, nobody waits in vain.
+        let other = follower.list("http://127.0.0.1:9/status/1").unwrap();
+        follower.fetch_for_request(&other);
+        follower.flights().threads = 1;
+        drop(FetchingThread(Arc::clone(&follower)));
+        assert!(other.is_settled());
     }
 
     #[test]

@@ -10,6 +10,10 @@ use tokio::sync::watch;
 use super::list::StatusList;
 use super::pace;
 
+/// How much earlier than what is kept a later version may have been signed: clocks of replicas differ, and a list is
+/// dated with the beginning of its half minute.
+const SKEW: Duration = Duration::from_secs(60);
+
 /// A list, and the version it came with.
 pub(super) struct Kept {
     pub(super) list: StatusList,
@@ -67,9 +71,11 @@ impl Demand {
         }
         let Some(kept) = kept.filter(|_| !self.anew) else { return Step::Replace };
         let is_earlier = new.list.issued_at() < kept.list.issued_at();
+        let is_a_little_earlier = kept.list.issued_at() <= new.list.issued_at().plus(SKEW);
         match (new.version, kept.version) {
             (Some(new), Some(kept)) if new < kept => Step::TooOld,
             (Some(new), Some(kept)) if new == kept && is_earlier => Step::Keep,
+            (Some(new), Some(kept)) if new > kept && is_a_little_earlier => Step::Replace,
             _ if is_earlier => Step::TooOld,
             _ => Step::Replace,
         }
@@ -248,7 +254,8 @@ mod tests {
             ((60, Some(5)), (30, Some(5)), Keep),
             ((60, Some(5)), (60, Some(4)), TooOld),
             ((60, Some(5)), (90, Some(4)), TooOld),
-            ((60, Some(5)), (30, Some(6)), TooOld),
+            ((90, Some(5)), (30, Some(6)), Replace),
+            ((91, Some(5)), (30, Some(6)), TooOld),
             ((60, None), (60, None), Replace),
             ((60, None), (90, None), Replace),
             ((60, None), (30, None), TooOld),

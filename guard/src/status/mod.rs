@@ -194,6 +194,10 @@ impl StatusSource {
 
     #[cold]
     fn unseen(&self, list: &Arc<HeldList>) -> Standing {
+        if list.is_gone() {
+            // Let go since the token was recalled: it has to be looked up anew.
+            return Standing::Unseen;
+        }
         self.follower().fetch_for_request(list);
         match self.policy {
             _ if !list.is_settled() => Standing::Unseen,

@@ -89,7 +89,6 @@ impl Follower {
                 }
                 self.hear();
                 progress.version = Some(version);
-                self.version.store(version, Ordering::Relaxed);
                 let is_early = wait.is_some_and(|wait| began.elapsed() < wait / 2) && !has_changed;
                 progress.pace.note(if is_early { Outcome::AnsweredEarly } else { Outcome::Answered });
             }
@@ -117,9 +116,14 @@ impl Follower {
     /// Marks what has changed. The new version, and whether there was anything; `None` if that is not to be believed yet.
     fn take(&self, progress: &mut Progress, changes: Changes) -> Result<Option<(u64, bool)>, PollError> {
         let (now, found) = (self.now(), changes.version);
+        // Before any list is marked: one that comes to be held meanwhile is fetched at this version or a later one.
+        let tell = || self.version.store(found, Ordering::Relaxed);
         match progress.version {
             // A list that was fetched before this answer may lack a change that the answer already counts.
-            None => self.lists().iter().for_each(|list| list.announce(now, 0, false)),
+            None => {
+                tell();
+                self.lists().iter().for_each(|list| list.announce(now, 0, false));
+            }
             Some(_) if changes.restart => {
                 if progress.restart.get_or_insert_with(Instant::now).elapsed() < CONFIRMED {
                     return Ok(None);
@@ -128,10 +132,12 @@ impl Follower {
                     issuer = self.issuer(),
                     "the issuer's status begins anew: all lists are fetched"
                 );
+                tell();
                 self.lists().iter().for_each(|list| list.announce(now, 0, true));
             }
             Some(known) if found < known => return Err(PollError::SteppedBack { found, known }),
             Some(known) => {
+                tell();
                 let held = changes.lists.iter().filter_map(|uri| self.known(uri));
                 held.for_each(|list| list.announce(now, known.saturating_add(1), false));
             }

@@ -12,6 +12,7 @@ use crate::flow::refresh::RefreshError;
 use crate::flow::registration::RegistrationError;
 use crate::flow::sessions::OwnSessionsError;
 use crate::flow::sign_in::SignInError;
+use crate::flow::status::StatusError;
 use crate::http::extract::FieldFault;
 use crate::jose::SignError;
 use crate::password::{HashError, PolicyFault};
@@ -46,6 +47,15 @@ impl From<SignError> for Problem {
         match error {
             SignError::NoActiveKey | SignError::Busy { .. } => Self::unavailable(SOON),
             _ => Self::internal(),
+        }
+    }
+}
+
+impl From<StatusError> for Problem {
+    fn from(error: StatusError) -> Self {
+        match error {
+            StatusError::Unread => Self::unavailable(SOON),
+            StatusError::Sign(error) => error.into(),
         }
     }
 }

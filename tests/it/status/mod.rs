@@ -26,6 +26,7 @@ mod own_routes;
 mod polls;
 mod replicas;
 mod sweep;
+mod together;
 mod two_sweeps;
 mod without_the_sweep;
 

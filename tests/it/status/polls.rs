@@ -174,3 +174,34 @@ async fn a_stop_is_not_held_up_by_those_who_wait() {
     }
     assert!(inner.status_board.waiting.take_place().is_none());
 }
+
+on_both_engines! {
+    // Whoever follows this replica must learn that it knows nothing new, or takes its silence for good news.
+    async fn a139_a_replica_that_cannot_read_the_database_does_not_say_that_nothing_changed(database) {
+        let app = TestApp::spawn_on(database.config.clone()).await;
+        let one = grant();
+        let id = one.id;
+        insert(&database.db, vec![one]).await;
+        let waits = waiting(&app, "?since=0");
+        until_waiting(&app, 1).await;
+        let mut outside = database.outside().await;
+        outside.execute("ALTER TABLE status_version RENAME TO elsewhere").await;
+        assert_eq!(waits.await.unwrap().0, StatusCode::SERVICE_UNAVAILABLE);
+        for query in ["", "?since=0", "?since=1"] {
+            let answer = poll(&app, query, Some("wait=30")).await;
+            assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{query}");
+        }
+        let list = async |heard: &str| {
+            let request = app.request(Method::GET, "/status/0").header("signet-status-version", heard);
+            request.send().await.unwrap().status().as_u16()
+        };
+        // What is known is still served, but not to those who know more.
+        assert_eq!([list("0").await, list("x").await, list("1").await], [200, 200, 503]);
+        outside.execute("ALTER TABLE elsewhere RENAME TO status_version").await;
+        revoke(&database.db, id).await;
+        until("it is read again", async || list("1").await == 200).await;
+        until("it is said", async || poll(&app, "?since=0", None).await.status() == StatusCode::OK).await;
+        // A version that never was is no fault of the list.
+        assert_eq!(list("9223372036854775807").await, 200);
+    }
+}
