@@ -60,11 +60,12 @@ async fn a022_a_recent_sign_in_is_proof_enough_but_not_for_a_new_password_nor_be
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a022_only_the_time_of_the_sign_in_counts_and_none_from_the_future() {
+    // Replicas may be ten seconds apart; a sign-in at one is recent at the other.
     let app = TestApp::spawn().await;
     let ann = app.register("ann@example.com").await;
     let phone = SignedIn::new(&app, "ann@example.com").await;
     // A fresh token of an old sign-in; one of a time that is yet to come; one that does not say.
-    for auth_time in [json!(NOW - 301), json!(NOW + 1), Value::Null] {
+    for auth_time in [json!(NOW - 301), json!(NOW + 11), Value::Null] {
         let mut claims = mint::claims(&app, &ann);
         (claims["sid"], claims["auth_time"]) = (json!(phone.sid), auth_time.clone());
         if auth_time.is_null() {
@@ -76,15 +77,27 @@ async fn a022_only_the_time_of_the_sign_in_counts_and_none_from_the_future() {
             assert_problem(answer, StatusCode::FORBIDDEN, "reauthentication-required").await;
         }
     }
+    // Without a session there is nothing to count tries against, nor anything that could have ended.
     let mut claims = mint::claims(&app, &ann);
     claims["auth_time"] = json!(NOW - 300);
-    let token = mint::token(&app, &claims);
-    // Without a session there is nothing to count tries against: the password is not looked at.
-    let without = SignedIn { token, sid: String::new(), refresh_token: String::new() };
-    for answer in try_all(&app, &without, Some(PASSWORD)).await {
-        assert_problem(answer, StatusCode::FORBIDDEN, "reauthentication-required").await;
+    let without =
+        SignedIn { token: mint::token(&app, &claims), sid: String::new(), refresh_token: String::new() };
+    for proof in [Some(PASSWORD), None] {
+        for answer in try_all(&app, &without, proof).await {
+            assert_problem(answer, StatusCode::FORBIDDEN, "reauthentication-required").await;
+        }
     }
-    assert_eq!(without.delete(&app, None).await.status(), StatusCode::NO_CONTENT);
+    for auth_time in [NOW - 300, NOW + 10] {
+        (claims["sid"], claims["auth_time"]) = (json!(phone.sid), json!(auth_time));
+        let token = mint::token(&app, &claims);
+        let recent = SignedIn { token, sid: phone.sid.clone(), refresh_token: String::new() };
+        let email = format!("ann{auth_time}@example.com");
+        assert_eq!(
+            recent.patch(&app, json!({ "email": email })).await.status(),
+            StatusCode::OK,
+            "{auth_time}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,4 +169,44 @@ async fn a_hundred_wrong_guesses_end_the_guessing_of_a_session_and_a_right_one_b
     assert_problem(answer, StatusCode::TOO_MANY_REQUESTS, "too-many-tries").await;
     let anew = SignedIn::new(&app, "ann@example.com").await;
     assert_eq!(anew.put_password(&app, PASSWORD, NEW).await.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a022_the_sign_in_of_a_session_that_has_ended_proves_nothing() {
+    let mut app = TestApp::spawn().await;
+    // So that our own guard does not know yet that the session has ended.
+    app.stop_background().await;
+    app.register("ann@example.com").await;
+    let [phone, stolen] =
+        [SignedIn::new(&app, "ann@example.com").await, SignedIn::new(&app, "ann@example.com").await];
+    assert_eq!(phone.put_password(&app, PASSWORD, NEW).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(app.get_with_token("/api/v1/me", &stolen.token).await.status(), StatusCode::OK);
+    for answer in try_all(&app, &stolen, None).await {
+        assert_problem(answer, StatusCode::FORBIDDEN, "reauthentication-required").await;
+    }
+    assert_eq!(phone.delete(&app, None).await.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_proof_that_fails_is_in_the_audit_log() {
+    let mut app = TestApp::spawn().await;
+    app.stop_background().await;
+    let ann = app.register("ann@example.com").await;
+    let phone = SignedIn::new(&app, "ann@example.com").await;
+    app.clock.advance(STALE);
+    try_all(&app, &phone, None).await;
+    try_all(&app, &phone, Some(&"x".repeat(1025))).await;
+    try_all(&app, &phone, Some(WRONG)).await;
+    try_all(&app, &phone, Some(WRONG)).await;
+    let mut of = std::collections::BTreeMap::new();
+    for Entry { event, session, reason, count, .. } in entries(&app, &ann).await {
+        assert_eq!(session.as_deref(), Some(phone.sid.as_str()));
+        *of.entry(format!("{event} {}", reason.unwrap())).or_insert(0) += count;
+    }
+    let expected = [
+        ("reauthentication.fail no-proof", 3),
+        ("reauthentication.fail wrong-password", 8),
+        ("reauthentication.throttled session", 1),
+    ];
+    assert_eq!(of, expected.map(|(line, count)| (line.to_owned(), count)).into());
 }
