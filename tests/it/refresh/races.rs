@@ -103,7 +103,7 @@ on_both_engines! {
         apps.iter().for_each(|app| app.clock.advance(PAST_GRACE));
         let answers = race(&apps, &first.refresh).await;
         assert!(answers.iter().all(|(status, _)| *status == StatusCode::BAD_REQUEST), "{answers:?}");
-        let rows = "SELECT COUNT(*) FROM audit WHERE event = 'refresh.fail'";
+        let rows = "SELECT COUNT(*) FROM audit WHERE event = 'refresh.fail' AND reason = 'replayed'";
         assert_eq!(database.outside().await.number(rows).await, 1);
     }
 }
