@@ -144,6 +144,9 @@ async fn a_proof_holds_for_the_credentials_it_was_about_and_no_others() {
         assert_eq!(alive(&app, &ann).await, before, "{method} {path}");
         assert_eq!(app.login("ann@example.com", PASSWORD).await.status(), StatusCode::OK);
     }
+    let superseded = |entry: &Entry| entry.reason.as_deref() == Some("superseded");
+    let noted = entries(&app, &ann).await;
+    assert_eq!(noted.iter().filter(|it| superseded(it)).map(|it| it.count).sum::<i64>(), 3);
     drop((other, watch, app));
     database.remove().await;
 }
