@@ -1,8 +1,8 @@
 //! Proving again that one is the owner, before something that a stolen access token alone must not do.
 //!
-//! Either with the password, or with a sign-in that is at most [`RECENT`] ago (`auth_time`). Tries at the password count
-//! against the session whose token was sent, and against nothing else: a thief of one access token neither gets more
-//! guesses than one session has, nor takes any from the owner, who signs in anew.
+//! Either with the password, or with a sign-in that is at most [`RECENT`] ago (`auth_time`) and whose session has not
+//! ended. Tries at the password count against the session whose token was sent, and against nothing else: a thief of one
+//! access token neither gets more guesses than one session has, nor takes any from the owner, who signs in anew.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ pub const RECENT: Duration = Duration::from_secs(5 * 60);
 pub struct Owner {
     /// The account.
     pub user: UserId,
-    /// The session; a token of an earlier version names none.
+    /// The session. A token that names none proves nothing.
     pub session: Option<SessionId>,
     /// When the person last proved who they are.
     pub authenticated_at: Option<Timestamp>,

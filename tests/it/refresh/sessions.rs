@@ -73,12 +73,7 @@ async fn a123_a_session_that_is_used_in_this_very_moment_stays() {
         let app = app.clone();
         tokio::spawn(async move { sign_in(&app, "ann@example.com").await })
     };
-    let waiting = "SELECT count(*) FROM pg_stat_activity \
-                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while watch.number(waiting).await == 0 {
-        assert!(!newest.is_finished(), "the sign-in did not wait");
-        tokio::time::sleep(Duration::from_millis(5)).await; // poll: until it waits for the row
-    }
+    watch.until_somebody_waits(&newest).await;
     other.execute("COMMIT").await;
     newest.await.unwrap();
     assert!(!is_refused(&app, &oldest.refresh).await);
