@@ -80,7 +80,7 @@ impl Outside {
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
         while self.number(waiting).await == 0 {
             assert!(!asked.is_finished(), "it did not wait");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await; // poll: until it waits for the row
         }
     }
 
