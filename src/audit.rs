@@ -69,8 +69,8 @@ pub enum Event<'a> {
     CredentialCorrupt(&'a UserId),
     /// `session.ended`: a grant was revoked.
     SessionEnded(&'a UserId, &'a SessionId, Revocation),
-    /// `sessions.ended`: every grant of an account was revoked, or every other one.
-    SessionsEnded(&'a UserId, Revocation),
+    /// `sessions.ended`: every grant of an account was revoked, or every other one: so many.
+    SessionsEnded(&'a UserId, Revocation, usize),
     /// `refresh.success`: a new access token for a refresh token.
     Refreshed(&'a UserId, &'a SessionId, Refresh),
     /// `refresh.fail`: none. The caller was told nothing of the reason.
@@ -302,9 +302,11 @@ impl<'a> Event<'a> {
             Self::SessionEnded(user, session, why) => {
                 Parts { session: Some(session), reason: Some(why.as_str()), ..account("session.ended", user) }
             }
-            Self::SessionsEnded(user, why) => {
-                Parts { reason: Some(why.as_str()), ..account("sessions.ended", user) }
-            }
+            Self::SessionsEnded(user, why, count) => Parts {
+                reason: Some(why.as_str()),
+                count: i64::try_from(count).unwrap_or(i64::MAX),
+                ..account("sessions.ended", user)
+            },
             Self::Refreshed(user, session, how) => Parts {
                 session: Some(session),
                 reason: Some(how.as_str()),

@@ -7,7 +7,7 @@ use signet_guard::{AccessTokenClaims, Audience, Scope, StatusReference, Timestam
 use crate::account::User;
 use crate::app::App;
 use crate::grant::Grant;
-use crate::jose::SignError;
+use crate::jose::{SignError, Signature};
 
 /// The client of a first-party sign-in (`POST /api/v1/login`). No account id can equal it: those are UUIDs (RFC 9068
 /// §5).
@@ -38,16 +38,16 @@ pub struct Issued {
     pub scope: Scope,
 }
 
-/// Signs an access token of a grant.
+/// Signs an access token of a grant, with what was reserved for it before the grant was written.
 ///
 /// It never outlives its grant, nor the time for which the grant's status bit is kept.
 ///
 /// # Errors
-/// When there is no active key, or more signatures are waiting than the queue holds.
+/// When the signing threads have stopped, or the crypto library refuses.
 ///
 /// # Source
 /// RFC 9068 §2; `sid` as in OpenID Connect Front-Channel Logout §3; `status` as in draft-ietf-oauth-status-list §6.
-pub async fn issue(app: &App, issue: Issue<'_>) -> Result<Issued, SignError> {
+pub async fn issue(app: &App, signature: Signature, issue: Issue<'_>) -> Result<Issued, SignError> {
     let Issue { user, grant, scope, now } = issue;
     let expires_at = now.plus(app.config.tokens.access_token_life).min(grant.tokens_until());
     let uri = app.config.issuer.join(&format!("/status/{}", grant.serial.list()));
@@ -67,7 +67,7 @@ pub async fn issue(app: &App, issue: Issue<'_>) -> Result<Issued, SignError> {
         status: Some(StatusReference { idx: grant.serial.index(), uri }),
         own: serde_json::Map::new(),
     };
-    let access_token = app.keyring.sign_access_token(claims).await?;
+    let access_token = signature.sign(claims).await?;
     let expires_in = expires_at.as_seconds().saturating_sub(now.as_seconds());
     Ok(Issued { access_token, expires_in: u64::try_from(expires_in).unwrap_or(0), scope })
 }

@@ -11,11 +11,11 @@ use crate::store::Engine;
 /// How often the clocks are compared.
 pub const EVERY: Duration = Duration::from_secs(60);
 
-/// Further apart than this they are worth a warning, in seconds.
-const TOLERATED: i64 = 2;
+/// Further apart than this they are worth a warning.
+const TOLERATED: Duration = Duration::from_secs(2);
 
-/// Further apart than this nobody should be served, in seconds.
-const UNUSABLE: i64 = 10;
+/// Further apart than this nobody should be served.
+pub(super) const UNUSABLE: Duration = Duration::from_secs(10);
 
 /// What is to be thought of a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub fn judge(before: Timestamp, after: Timestamp, database: Timestamp) -> Judgem
         (_, Ordering::Less) => after.saturating_sub(database),
         _ => 0,
     };
-    let apart = ahead.saturating_abs();
+    let apart = Duration::from_secs(ahead.unsigned_abs());
     if apart > UNUSABLE {
         Judgement::Wrong(ahead)
     } else if apart > TOLERATED {

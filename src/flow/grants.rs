@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::audit::{self, Actor, Event};
 use crate::flow::access_token::ACCOUNT_SCOPE;
 use crate::grant::{Grant, Revocation, SessionId};
-use crate::store::{AuditRow, StoreError, Tx};
+use crate::store::{StoreError, Tx};
 
 /// Most sessions of one account, but for those in use.
 const MOST_SESSIONS: u32 = 100;
@@ -31,9 +31,7 @@ pub(super) async fn end_surplus(
     let unused_since = now.minus(access_token_life);
     let ended = tx.revoke_surplus_grants(new, MOST_SESSIONS, unused_since, why, now).await?;
     if let Some(event) = surplus_ended(user, &ended) {
-        let row = audit::row(&event, Actor::Signet, &new.last_caller, now);
-        let count = i64::try_from(ended.len()).unwrap_or(i64::MAX);
-        tx.append_audit(&AuditRow { count, ..row }).await?;
+        tx.append_audit(&audit::row(&event, Actor::Signet, &new.last_caller, now)).await?;
     }
     Ok(ended)
 }
@@ -43,6 +41,6 @@ pub(super) fn surplus_ended<'a>(user: &'a UserId, ended: &'a [SessionId]) -> Opt
     match ended {
         [] => None,
         [only] => Some(Event::SessionEnded(user, only, Revocation::TooManySessions)),
-        _ => Some(Event::SessionsEnded(user, Revocation::TooManySessions)),
+        _ => Some(Event::SessionsEnded(user, Revocation::TooManySessions, ended.len())),
     }
 }

@@ -5,10 +5,12 @@ use std::net::IpAddr;
 use crate::account::{DisplayName, Email, User};
 use crate::app::App;
 use crate::audit::{self, Actor, Event, ReauthenticationRefusal, ThrottleReason};
-use crate::flow::reauthentication::{Owner, Proof, Reauthenticated, ReauthenticationError, reauthenticate};
+use crate::flow::reauthentication::{
+    self, Owner, Proof, Reauthenticated, ReauthenticationError, reauthenticate,
+};
 use crate::flow::sessions::{self, By};
 use crate::flow::throttle::{self, Charged, Limit, Throttled};
-use crate::flow::{accounts, deletion};
+use crate::flow::{accounts, audit_log, deletion};
 use crate::grant::{Revocation, SessionId};
 use crate::password::{Context, HashError, Password, PolicyFault};
 use crate::store::{StoreError, Tx};
@@ -80,7 +82,7 @@ pub async fn change_password(
             })
         })
         .await?
-        .ok_or_else(|| superseded(owner, Proof::Password))?;
+        .ok_or_else(|| superseded(app, owner, Proof::Password))?;
     audit::record(&Event::PasswordChanged(&owner.user));
     sessions::record_all(&owner.user, Revocation::CredentialChanged, ended);
     Ok(())
@@ -116,7 +118,7 @@ pub async fn update(
     };
     let proof = Proof::PasswordOrRecentSignIn;
     let Reauthenticated(user) = reauthenticate(app, owner, current, proof).await?;
-    let charged = charge(app, address).await?;
+    let charged = charge(app, owner, address).await?;
 
     let by = by(app, owner, Revocation::CredentialChanged);
     let moving = Moving { user, email, name, session: owner.session.clone(), by };
@@ -131,7 +133,7 @@ pub async fn update(
             Ok(*user)
         }
         Ok(Moved::Taken) => Err(OwnAccountError::AddressTaken),
-        Ok(Moved::Superseded) => Err(superseded(owner, proof)),
+        Ok(Moved::Superseded) => Err(superseded(app, owner, proof)),
         Err(error) => {
             throttle::give_back(app, charged).await;
             Err(error.into())
@@ -158,7 +160,7 @@ pub async fn delete(app: &App, owner: &Owner, current: Option<Password>) -> Resu
             })
         })
         .await?
-        .ok_or_else(|| superseded(owner, proof))?;
+        .ok_or_else(|| superseded(app, owner, proof))?;
     deletion::record(&owner.user, ended);
     Ok(())
 }
@@ -227,14 +229,14 @@ impl Moving {
 }
 
 /// Counts a question about an address as a registration is counted.
-async fn charge(app: &App, address: IpAddr) -> Result<Charged, OwnAccountError> {
+async fn charge(app: &App, owner: &Owner, address: IpAddr) -> Result<Charged, OwnAccountError> {
     let limit = Limit {
         subject: Subject::registration_address(address),
         rule: Rule::registration_address(&app.config.throttle),
         reason: ThrottleReason::Address,
     };
     throttle::charge(app, vec![limit]).await?.map_err(|throttled| {
-        audit::record(&Event::RegistrationThrottled);
+        audit_log::refused(app, &Event::RegistrationThrottled, &owner.caller);
         OwnAccountError::TooManyAddresses(throttled)
     })
 }
@@ -248,8 +250,6 @@ async fn append(tx: &mut Tx, event: &Event<'_>, by: &By) -> Result<(), StoreErro
 }
 
 /// The credentials are no longer those that the proof was about: it proves nothing.
-fn superseded(owner: &Owner, proof: Proof) -> OwnAccountError {
-    let why = ReauthenticationRefusal::Superseded;
-    audit::record(&Event::ReauthenticationFailed(&owner.user, owner.session.as_ref(), why));
-    ReauthenticationError::Required(proof).into()
+fn superseded(app: &App, owner: &Owner, proof: Proof) -> OwnAccountError {
+    reauthentication::refused(app, owner, proof, ReauthenticationRefusal::Superseded).into()
 }

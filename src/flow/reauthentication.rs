@@ -1,8 +1,8 @@
 //! Proving again that one is the owner, before something that a stolen access token alone must not do.
 //!
-//! Either with the password, or with a sign-in that is at most [`RECENT`] ago (`auth_time`). Tries at the password count
-//! against the session whose token was sent, and against nothing else: a thief of one access token neither gets more
-//! guesses than one session has, nor takes any from the owner, who signs in anew.
+//! Either with the password, or with a sign-in that is at most [`RECENT`] ago (`auth_time`) and whose session has not
+//! ended. Tries at the password count against the session whose token was sent, and against nothing else: a thief of one
+//! access token neither gets more guesses than one session has, nor takes any from the owner, who signs in anew.
 
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use crate::app::App;
 use crate::audit::{self, Actor, Event, ReauthenticationRefusal, ThrottleReason};
 use crate::caller::Caller;
 use crate::config::Passwords;
+use crate::flow::audit_log;
+use crate::flow::clock_check::UNUSABLE;
 use crate::flow::throttle::{self, Charged, Limit, Throttled};
 use crate::grant::SessionId;
 use crate::password::{HashError, Password, Verdict};
@@ -26,7 +28,7 @@ pub const RECENT: Duration = Duration::from_secs(5 * 60);
 pub struct Owner {
     /// The account.
     pub user: UserId,
-    /// The session; a token of an earlier version names none.
+    /// The session. A token that names none proves nothing.
     pub session: Option<SessionId>,
     /// When the person last proved who they are.
     pub authenticated_at: Option<Timestamp>,
@@ -35,9 +37,10 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// Whether the sign-in is proof enough at `now`. One from the future is none.
+    /// Whether the sign-in is proof enough at `now`. One from the future is none, unless the clock of another replica, at
+    /// which it took place, may be ahead by so much.
     fn is_recent(&self, now: Timestamp) -> bool {
-        self.authenticated_at.is_some_and(|at| at <= now && now <= at.plus(RECENT))
+        self.authenticated_at.is_some_and(|at| at <= now.plus(UNUSABLE) && now <= at.plus(RECENT))
     }
 }
 
@@ -84,17 +87,17 @@ pub(super) async fn reauthenticate(
     password: Option<Password>,
     proof: Proof,
 ) -> Result<Reauthenticated, ReauthenticationError> {
-    let refused = |why| {
-        audit::record(&Event::ReauthenticationFailed(&owner.user, owner.session.as_ref(), why));
-        ReauthenticationError::Required(proof)
-    };
+    let refused = |why| refused(app, owner, proof, why);
     match (password, &owner.session) {
         (None, _) => {
-            let user =
-                app.db.read(owner.user.clone(), |tx, id| Box::pin(async move { tx.user(id).await })).await?;
+            let (user, is_alive) = look(app, owner).await?;
             let user = user.filter(is_active).ok_or(ReauthenticationError::AccountGone)?;
-            let is_proven = proof == Proof::PasswordOrRecentSignIn && owner.is_recent(app.clock.now());
-            if is_proven { Ok(Reauthenticated(user)) } else { Err(refused(ReauthenticationRefusal::NoProof)) }
+            let is_recent = is_alive && owner.is_recent(app.clock.now());
+            if is_recent && proof == Proof::PasswordOrRecentSignIn {
+                Ok(Reauthenticated(user))
+            } else {
+                Err(refused(ReauthenticationRefusal::NoProof))
+            }
         }
         // Tries must be counted against something that only the password's holder can have more of.
         (Some(_), None) => Err(refused(ReauthenticationRefusal::NoProof)),
@@ -104,9 +107,41 @@ pub(super) async fn reauthenticate(
         }
         (Some(password), Some(session)) => match check(app, owner, session, password).await? {
             Some(user) => Ok(Reauthenticated(user)),
-            None => Err(refused(ReauthenticationRefusal::WrongPassword)),
+            None => {
+                note_failure(app, owner).await?;
+                Err(ReauthenticationError::Required(proof))
+            }
         },
     }
+}
+
+/// Notes that there was no proof.
+pub(super) fn refused(
+    app: &App,
+    owner: &Owner,
+    proof: Proof,
+    why: ReauthenticationRefusal,
+) -> ReauthenticationError {
+    let event = Event::ReauthenticationFailed(&owner.user, owner.session.as_ref(), why);
+    audit_log::refused(app, &event, &owner.caller);
+    ReauthenticationError::Required(proof)
+}
+
+/// The account, and whether the session still stands. In this order: whatever ends sessions because the credentials have
+/// changed is seen in the one or in the other.
+async fn look(app: &App, owner: &Owner) -> Result<(Option<User>, bool), StoreError> {
+    app.db
+        .read((owner.user.clone(), owner.session.clone()), |tx, (user, session)| {
+            Box::pin(async move {
+                let found = tx.user(user).await?;
+                let is_alive = match session {
+                    Some(session) => tx.has_session(user, session).await?,
+                    None => false,
+                };
+                Ok((found, is_alive))
+            })
+        })
+        .await
 }
 
 fn is_active(user: &User) -> bool {
@@ -135,7 +170,8 @@ async fn check(
     let rule = Rule::session(&app.config.throttle, app.config.tokens.refresh_life);
     let limit = Limit { subject, rule, reason: ThrottleReason::Session };
     let throttled = |throttled: Throttled| {
-        audit::record(&Event::ReauthenticationThrottled(&user.id, Some(session), throttled.reason));
+        let event = Event::ReauthenticationThrottled(&user.id, Some(session), throttled.reason);
+        audit_log::refused(app, &event, &owner.caller);
         throttled
     };
     throttle::check(&[(limit.clone(), counter)], app.clock.now()).map_err(throttled)?;
@@ -155,10 +191,9 @@ async fn check(
             forgive(app, charged).await?;
             return Ok(Some(user));
         }
-        Verdict::Corrupt => audit::record(&Event::CredentialCorrupt(&user.id)),
+        Verdict::Corrupt => audit_log::refused(app, &Event::CredentialCorrupt(&user.id), &owner.caller),
         Verdict::Mismatch => {}
     }
-    note_failure(app, owner).await?;
     Ok(None)
 }
 
@@ -173,5 +208,7 @@ async fn note_failure(app: &App, owner: &Owner) -> Result<(), StoreError> {
     let why = ReauthenticationRefusal::WrongPassword;
     let event = Event::ReauthenticationFailed(&owner.user, owner.session.as_ref(), why);
     let row = audit::row(&event, Actor::Anybody, &owner.caller, app.clock.now());
-    app.db.write(row, |tx, row| Box::pin(async move { tx.append_audit(row).await })).await
+    app.db.write(row, |tx, row| Box::pin(async move { tx.append_audit(row).await })).await?;
+    audit::record(&event);
+    Ok(())
 }

@@ -3,7 +3,6 @@
 use signet_guard::{Scope, Timestamp};
 use zeroize::Zeroizing;
 
-use crate::account::User;
 use crate::app::App;
 use crate::audit::{self, Actor, Event, Refresh, RefreshRefusal};
 use crate::caller::Caller;
@@ -99,6 +98,8 @@ pub async fn refresh(app: &App, attempt: Attempt) -> Result<Refreshed, RefreshEr
     };
     // Before anything is written: a request that is refused for what it asks must not use up a token.
     let scope = allowed_scope(app, &caller, &act.grant, scope)?;
+    // Nor may one for which nothing can be signed now: whoever comes back after the grace would be taken for a thief.
+    let signature = app.keyring.reserve_signature()?;
     let (grant, how) = if judgement == Judgement::Rotate {
         match perform(app, act).await? {
             Outcome::Stands(grant, how) => (grant, how),
@@ -108,21 +109,10 @@ pub async fn refresh(app: &App, attempt: Attempt) -> Result<Refreshed, RefreshEr
     } else {
         (act.grant, Refresh::Retried)
     };
-    answer(app, &user, grant, how, scope, now).await
-}
-
-/// Signs after the commit: whoever finds the signers busy asks again, as one whose answer was lost.
-async fn answer(
-    app: &App,
-    user: &User,
-    grant: Grant,
-    how: Refresh,
-    scope: Scope,
-    now: Timestamp,
-) -> Result<Refreshed, RefreshError> {
-    let keys = app.keyring.refresh_keys().ok_or(SignError::NoActiveKey)?;
+    // The same keys that recognised the token: others may have come since, and the one of the grant's birth have gone.
     let refresh_token = keys.mint(&grant, grant.generation).ok_or(SignError::NoActiveKey)?;
-    let issued = access_token::issue(app, Issue { user, grant: &grant, scope, now }).await?;
+    let issued =
+        access_token::issue(app, signature, Issue { user: &user, grant: &grant, scope, now }).await?;
     audit::record(&Event::Refreshed(&grant.user, &grant.session, how));
     Ok(Refreshed { issued, refresh_token, grant })
 }

@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::flow::access_token::{self, ACCOUNT_SCOPE, FIRST_PARTY_CLIENT, Issue};
 use crate::grant::{Given, Grant};
+use crate::jose::SignError;
 
 /// Which step failed.
 #[derive(Debug, thiserror::Error)]
@@ -35,10 +36,9 @@ pub async fn run(app: &App) -> Result<(), SelfCheckFailed> {
     };
     let grant = Grant::new(given, &app.config.tokens, now);
     let issue = Issue { user: &user, grant: &grant, scope, now };
-    let token = access_token::issue(app, issue)
-        .await
-        .map_err(|error| failed("signing a token", &error))?
-        .access_token;
+    let unsigned = |error: SignError| failed("signing a token", &error);
+    let signature = app.keyring.reserve_signature().map_err(unsigned)?;
+    let token = access_token::issue(app, signature, issue).await.map_err(unsigned)?.access_token;
 
     let key_set = KeySet::from_json(&app.keyring.published().bytes)
         .map_err(|error| failed("reading the JWK Set", &error))?;

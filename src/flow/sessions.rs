@@ -190,7 +190,7 @@ pub(super) async fn end_all(
 ) -> Result<usize, StoreError> {
     let ended = tx.revoke_grants_of_user(user, except, by.why, by.at).await?;
     if ended > 0 {
-        let event = Event::SessionsEnded(user, by.why);
+        let event = Event::SessionsEnded(user, by.why, ended);
         tx.append_audit(&audit::row(&event, by.actor, &by.caller, by.at)).await?;
     }
     Ok(ended)
@@ -199,6 +199,6 @@ pub(super) async fn end_all(
 /// The log line of [`end_all`], once its unit is durable.
 pub(super) fn record_all(user: &UserId, why: Revocation, ended: usize) {
     if ended > 0 {
-        audit::record(&Event::SessionsEnded(user, why));
+        audit::record(&Event::SessionsEnded(user, why, ended));
     }
 }

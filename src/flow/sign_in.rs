@@ -119,10 +119,17 @@ pub async fn sign_in(app: &App, attempt: SignIn) -> Result<SignedIn, SignInError
         caller: caller.clone(),
     };
     let checked = match verify(app, &caller, place, candidate, password).await {
-        Ok(proven) => record(app, &caller, proven, given, charged.clone()).await,
+        // Before the grant is written: a session that nobody gets a token of is none.
+        Ok(proven) => match app.keyring.reserve_signature() {
+            Ok(signature) => {
+                let recorded = record(app, &caller, proven, given, charged.clone()).await;
+                recorded.map(|recorded| (signature, recorded))
+            }
+            Err(error) => Err(error.into()),
+        },
         Err(error) => Err(error),
     };
-    let Recorded { user, grant, surplus } = match checked {
+    let (signature, Recorded { user, grant, surplus }) = match checked {
         Ok(recorded) => recorded,
         Err(error) => {
             if !matches!(error, SignInError::Refused) {
@@ -134,7 +141,8 @@ pub async fn sign_in(app: &App, attempt: SignIn) -> Result<SignedIn, SignInError
     audit::record(&Event::SignedIn(&user.id, &grant.session));
     grants::surplus_ended(&user.id, &surplus).iter().for_each(audit::record);
     let now = grant.created_at;
-    let issued = access_token::issue(app, Issue { user: &user, grant: &grant, scope, now }).await?;
+    let issued =
+        access_token::issue(app, signature, Issue { user: &user, grant: &grant, scope, now }).await?;
     let refresh_token = keys.mint(&grant, grant.generation).ok_or(SignError::NoActiveKey)?;
     let id = device.unwrap_or_else(DeviceId::random);
     let keys = app.keyring.device_keys().ok_or(SignError::NoActiveKey)?;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, SET_COOKIE};
+use actix_web::{HttpRequest, HttpResponse};
 use signet_guard::Timestamp;
 use zeroize::Zeroizing;
 
@@ -13,6 +14,7 @@ use crate::account::Invalid;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::config::Issuer;
+use crate::flow::logout;
 use crate::grant::Grant;
 use crate::jose::RefreshToken;
 
@@ -54,8 +56,23 @@ pub(super) fn presented(
         return Ok((member, Delivery::Body));
     }
     csrf::check(app, caller, headers)?;
-    let cookie = REFRESH.presented(&app.config.issuer, headers);
-    Ok((cookie.map(|value| Zeroizing::new(value.to_owned())), Delivery::Cookie))
+    Ok((cookie(app, headers), Delivery::Cookie))
+}
+
+fn cookie(app: &App, headers: &HeaderMap) -> Option<Zeroizing<String>> {
+    REFRESH.presented(&app.config.issuer, headers).map(|value| Zeroizing::new(value.to_owned()))
+}
+
+/// The answer to a request that has ended sessions: nothing, and the cookie is removed if its session is among them. That
+/// of another session, or of somebody else, stays.
+pub(super) async fn ended(app: &App, request: &HttpRequest) -> HttpResponse {
+    let mut answer = HttpResponse::NoContent();
+    if let Some(token) = cookie(app, request.headers())
+        && logout::has_ended(app, &token).await
+    {
+        answer.append_header((SET_COOKIE, clear(&app.config.issuer)));
+    }
+    answer.finish()
 }
 
 /// The value of `Set-Cookie`: kept as long as the grant lives without being used.

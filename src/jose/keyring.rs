@@ -8,7 +8,7 @@ use signet_guard::{AccessTokenClaims, KeySet, SharedKeys};
 use super::{
     AuditKeys, MacKeys, PublishError, PublishedKeys, RefreshKeys, SignError, SigningKey, StatusListToken,
 };
-use crate::cpu_pool::{CpuPool, Full, Lost, PoolSettings};
+use crate::cpu_pool::{CpuPool, Full, Lost, Place, PoolSettings};
 
 /// How many signatures may wait for each thread: at most a second's worth.
 const QUEUE_PER_THREAD: usize = 1024;
@@ -112,13 +112,14 @@ impl Keyring {
         self.active.load().as_ref().map(|key| key.kid().to_owned())
     }
 
-    /// Signs an access token with the active key, on a thread of its own.
+    /// Takes the active key, and a place in the queue for one access token that is not ready yet: to be taken before
+    /// anything is written for which the caller must get that token.
     ///
     /// # Errors
-    /// [`SignError`].
-    pub async fn sign_access_token(&self, claims: AccessTokenClaims) -> Result<String, SignError> {
+    /// When there is no active key, or the queue is full.
+    pub fn reserve_signature(&self) -> Result<Signature, SignError> {
         let key = self.active.load_full().ok_or(SignError::NoActiveKey)?;
-        self.pool.submit(move |()| key.sign(&claims))?.await?
+        Ok(Signature { key, place: self.pool.reserve()? })
     }
 
     /// Compresses and signs a status list, on a thread of its own. Answers the name of the key that signed, too: it may
@@ -131,6 +132,30 @@ impl Keyring {
         let kid = key.kid().to_owned();
         let token = self.pool.submit(move |()| key.sign_status_list(&list))?.await??;
         Ok((kid, token))
+    }
+}
+
+/// A signature that will be made when the claims are known. Dropping it gives its place back.
+#[must_use = "a place that is dropped is given back"]
+pub struct Signature {
+    key: Arc<SigningKey>,
+    place: Place<()>,
+}
+
+impl Signature {
+    /// Signs an access token, on a thread of its own.
+    ///
+    /// # Errors
+    /// [`SignError`].
+    pub async fn sign(self, claims: AccessTokenClaims) -> Result<String, SignError> {
+        let Self { key, place } = self;
+        place.submit(move |()| key.sign(&claims)).await?
+    }
+}
+
+impl std::fmt::Debug for Signature {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Signature").field("kid", &self.key.kid()).finish_non_exhaustive()
     }
 }
 
@@ -200,7 +225,7 @@ mod tests {
     #[tokio::test]
     async fn an_empty_keyring_signs_nothing_and_publishes_an_empty_set() {
         let keyring = Keyring::start().unwrap();
-        assert_eq!(keyring.sign_access_token(claims()).await, Err(SignError::NoActiveKey));
+        assert_eq!(keyring.reserve_signature().err(), Some(SignError::NoActiveKey));
         assert_eq!(&*keyring.published().bytes, br#"{"keys":[]}"#);
         assert_eq!(keyring.active_kid(), None);
     }
@@ -211,11 +236,11 @@ mod tests {
         let verifier = verifier(&keyring);
         install(&keyring, 0);
         assert_eq!(keyring.active_kid().unwrap(), test_keys::key(0).public_jwk().kid());
-        let token = keyring.sign_access_token(claims()).await.unwrap();
+        let token = keyring.reserve_signature().unwrap().sign(claims()).await.unwrap();
         assert_eq!(*verifier.verify(&token).await.unwrap(), claims());
         install(&keyring, 1);
         assert!(verifier.verify(&token).await.is_err());
-        let token = keyring.sign_access_token(claims()).await.unwrap();
+        let token = keyring.reserve_signature().unwrap().sign(claims()).await.unwrap();
         assert!(verifier.verify(&token).await.is_ok());
     }
 
@@ -248,7 +273,7 @@ mod tests {
                 runtime.block_on(async {
                     let mut signed = 0;
                     while !done.load(Ordering::Relaxed) || signed == 0 {
-                        let token = keyring.sign_access_token(claims()).await.unwrap();
+                        let token = keyring.reserve_signature().unwrap().sign(claims()).await.unwrap();
                         verifier.verify(&token).await.unwrap();
                         signed += 1;
                     }

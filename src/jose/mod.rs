@@ -19,7 +19,7 @@ mod status_token;
 
 pub use audit_keys::{AuditKeys, SealCheck};
 pub use jwk::{JwkError, PublicJwk};
-pub use keyring::Keyring;
+pub use keyring::{Keyring, Signature};
 pub use mac::{Mac, MacKeys, TAG_BYTES};
 pub use private_key::{GenerateError, ImportError, PrivateKey};
 pub use published::{PublishError, PublishedKeys};

@@ -41,7 +41,8 @@ const REVOKE_GRANTS_OF_USER: &str = "UPDATE grants SET revoked_at = $2, revoked_
      WHERE user_id = $1 AND session_id <> $4 AND revoked_at IS NULL RETURNING serial";
 // The first condition looks at an index alone, at so many entries and no more: for most accounts it is the last. Looking
 // through all the grants of an account would make each sign-in of a flood slower than the one before: where there are very
-// many, it is done at every 64th.
+// many, it is done at every 64th. The last condition is there twice because PostgreSQL judges a row that somebody else has
+// just changed by the outer conditions alone.
 const REVOKE_SURPLUS_GRANTS: &str = "UPDATE grants SET revoked_at = $2, revoked_for = $3 \
      WHERE EXISTS (SELECT 1 FROM grants WHERE user_id = $1 LIMIT 1 OFFSET $5) \
      AND ($7 = 0 OR NOT EXISTS (SELECT 1 FROM grants WHERE user_id = $1 LIMIT 1 OFFSET 1000)) \
@@ -49,6 +50,7 @@ const REVOKE_SURPLUS_GRANTS: &str = "UPDATE grants SET revoked_at = $2, revoked_
          WHERE user_id = $1 AND revoked_at IS NULL AND idle_until > $2 AND expires_at > $2 \
          ORDER BY rotated_at DESC, serial DESC LIMIT 1000000000 OFFSET $5) surplus \
          WHERE rotated_at < $4 ORDER BY rotated_at, serial LIMIT $6) \
+     AND rotated_at < $4 AND revoked_at IS NULL \
      RETURNING serial, session_id";
 
 /// A grant as it is read. Not a tuple: sqlx has none so long.

@@ -27,6 +27,8 @@ const SESSIONS: &str = concat!(
     session_columns!(),
     " FROM grants WHERE user_id = $1 ORDER BY rotated_at DESC, serial DESC"
 );
+const HAS_SESSION: &str =
+    "SELECT serial FROM grants WHERE user_id = $1 AND session_id = $2 AND revoked_at IS NULL";
 const REVOKE_SESSION: &str = "UPDATE grants SET revoked_at = $3, revoked_for = $4 \
      WHERE user_id = $1 AND session_id = $2 AND revoked_at IS NULL RETURNING serial";
 const FORGET_CALLERS: &str =
@@ -119,6 +121,16 @@ impl Tx {
             sqlx::query_as(LIVE_SESSIONS).bind(user.as_str()).bind(now.as_seconds()).bind(i64::from(limit))
         )?;
         rows.into_iter().map(session).collect()
+    }
+
+    /// Whether an account has this session, and it was not ended. Its deadlines are not looked at.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn has_session(&mut self, user: &UserId, session: &SessionId) -> Result<bool, StoreError> {
+        let row: Option<(i64,)> =
+            fetch_optional!(self, sqlx::query_as(HAS_SESSION).bind(user.as_str()).bind(session.as_str()))?;
+        Ok(row.is_some())
     }
 
     /// All that is stored of an account's sessions, also of those that have ended, last used first.

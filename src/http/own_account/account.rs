@@ -1,7 +1,7 @@
 //! `GET`, `PATCH` and `DELETE /api/v1/me`.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -12,6 +12,7 @@ use crate::flow::own_account::{self, Changes};
 use crate::flow::reauthentication::Owner;
 use crate::http::error::Problem;
 use crate::http::extract::{ClientAddress, JsonBody, OptionalJsonBody};
+use crate::http::refresh_cookie;
 use crate::http::user_document::UserDocument;
 
 /// Read one's own account
@@ -82,7 +83,7 @@ pub(crate) async fn update(
     security(("bearer" = [])),
     request_body = Option<ReauthenticationRequest>,
     responses(
-        (status = 204, description = "The account is gone."),
+        (status = 204, description = "The account is gone. Its refresh cookie, if it came along, is removed."),
         (status = 429, description = "Too many tries at the password in this session; see Retry-After.",
             body = Problem, content_type = "application/problem+json"),
     ),
@@ -90,6 +91,7 @@ pub(crate) async fn update(
 pub(crate) async fn delete(
     app: Data<App>,
     owner: Owner,
+    request: HttpRequest,
     body: OptionalJsonBody,
 ) -> Result<HttpResponse, Problem> {
     let OptionalJsonBody(mut fields) = body;
@@ -97,5 +99,5 @@ pub(crate) async fn delete(
     fields.finish(Some(()))?;
 
     own_account::delete(&app, &owner, current).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(refresh_cookie::ended(&app, &request).await)
 }

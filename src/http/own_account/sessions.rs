@@ -11,6 +11,7 @@ use crate::flow::sessions::{self, OwnSessionsError, Which};
 use crate::grant::SessionId;
 use crate::http::error::Problem;
 use crate::http::extract::FieldFault;
+use crate::http::refresh_cookie;
 use crate::http::user_document::rfc3339;
 use crate::store::Session;
 
@@ -82,15 +83,20 @@ pub(crate) async fn list(app: Data<App>, owner: Owner) -> Result<HttpResponse, P
     security(("bearer" = [])),
     params(("id" = String, Path, description = "The `id` of the session. It may be the one that asks.")),
     responses(
-        (status = 204, description = "The session has ended."),
+        (status = 204, description = "The session has ended. Its refresh cookie, if it came along, is removed."),
         (status = 404, description = "The account has no such session, or it had ended.",
             body = Problem, content_type = "application/problem+json"),
     ),
 )]
-pub(crate) async fn end_one(app: Data<App>, owner: Owner, id: Path<String>) -> Result<HttpResponse, Problem> {
+pub(crate) async fn end_one(
+    app: Data<App>,
+    owner: Owner,
+    id: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Problem> {
     let session = SessionId::parse(&id).ok_or(OwnSessionsError::NoSuchSession)?;
     sessions::end_own(&app, &owner, Which::One(session)).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(refresh_cookie::ended(&app, &request).await)
 }
 
 /// End all of one's own sessions
@@ -100,7 +106,7 @@ pub(crate) async fn end_one(app: Data<App>, owner: Owner, id: Path<String>) -> R
     delete, path = "/api/v1/me/sessions", tag = "own account", operation_id = "endOwnSessions",
     security(("bearer" = [])),
     params(("except" = Option<String>, Query, description = "`current`: the session that asks goes on.", example = "current")),
-    responses((status = 204, description = "The sessions have ended.")),
+    responses((status = 204, description = "The sessions have ended. A refresh cookie of one of them, if it came along, is removed.")),
 )]
 pub(crate) async fn end_all(
     app: Data<App>,
@@ -120,5 +126,5 @@ pub(crate) async fn end_all(
         }
     };
     sessions::end_own(&app, &owner, which).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(refresh_cookie::ended(&app, &request).await)
 }

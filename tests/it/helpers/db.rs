@@ -74,6 +74,16 @@ impl Outside {
         }
     }
 
+    /// Polls, on PostgreSQL, until somebody waits for a row that another connection holds.
+    pub(crate) async fn until_somebody_waits<T>(&mut self, asked: &tokio::task::JoinHandle<T>) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while self.number(waiting).await == 0 {
+            assert!(!asked.is_finished(), "it did not wait");
+            tokio::time::sleep(Duration::from_millis(5)).await; // poll: until it waits for the row
+        }
+    }
+
     pub(crate) async fn number(&mut self, sql: &str) -> i64 {
         let sql = AssertSqlSafe(sql.to_owned());
         let (number,): (i64,) = match self {

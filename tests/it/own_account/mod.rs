@@ -1,5 +1,6 @@
 //! What a person does to their own account, and the operator to anybody's: what ends with it, and what does not.
 
+mod cookie;
 mod deletion;
 mod operator;
 mod password;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use signet::account::UserId;
+use signet::flow::audit_log;
 
 use crate::helpers::app::{PASSWORD, TestApp, claims_of, json_of};
 use crate::helpers::db::{Outside, connect};
@@ -99,19 +101,32 @@ async fn alive(app: &TestApp, user: &str) -> Vec<String> {
     sessions.into_iter().map(|session| session.id.to_string()).collect()
 }
 
-/// The entries of the audit log about an account from one of the requests under test on: event, actor, reason.
-async fn entries(app: &TestApp, user: &str) -> Vec<(String, String, Option<String>)> {
-    let sql = "SELECT event, actor, reason FROM audit WHERE user_id = $1 AND event <> 'login.success' \
-               AND event <> 'user.registered' ORDER BY id";
-    match connect(&app.app.config.database).await {
-        Outside::Sqlite(mut it) => sqlx::query_as(sql).bind(user).fetch_all(&mut it).await.unwrap(),
-        Outside::Postgres(mut it) => sqlx::query_as(sql).bind(user).fetch_all(&mut it).await.unwrap(),
-    }
+/// An entry of the audit log.
+struct Entry {
+    event: String,
+    actor: String,
+    session: Option<String>,
+    reason: Option<String>,
+    count: i64,
 }
 
-/// The same as short lines, without those that say that a proof failed.
+/// The entries about what was done to an account, also those that waited to be written: not who signed in to it.
+async fn entries(app: &TestApp, user: &str) -> Vec<Entry> {
+    audit_log::flush(&app.app).await;
+    let sql = "SELECT event, actor, session_id, reason, count FROM audit WHERE user_id = $1 \
+               AND event NOT IN ('user.registered', 'login.success', 'login.fail', 'refresh.fail') ORDER BY id";
+    type Row = (String, String, Option<String>, Option<String>, i64);
+    let rows: Vec<Row> = match connect(&app.app.config.database).await {
+        Outside::Sqlite(mut it) => sqlx::query_as(sql).bind(user).fetch_all(&mut it).await.unwrap(),
+        Outside::Postgres(mut it) => sqlx::query_as(sql).bind(user).fetch_all(&mut it).await.unwrap(),
+    };
+    let entry = |(event, actor, session, reason, count)| Entry { event, actor, session, reason, count };
+    rows.into_iter().map(entry).collect()
+}
+
+/// The same as short lines, in the order in which they were written.
 async fn events(app: &TestApp, user: &str) -> Vec<String> {
-    let line = |(event, actor, reason): (String, String, Option<String>)| {
+    let line = |Entry { event, actor, reason, .. }: Entry| {
         format!("{event} {actor} {}", reason.unwrap_or_default()).trim().to_owned()
     };
     entries(app, user).await.into_iter().map(line).collect()

@@ -118,8 +118,6 @@ async fn a_proof_holds_for_the_credentials_it_was_about_and_no_others() {
     SignedIn::new(&app, "ann@example.com").await;
     let mut other = database.outside().await;
     let mut watch = database.outside().await;
-    let waiting = "SELECT count(*) FROM pg_stat_activity \
-                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let password = json!({ "current_password": PASSWORD, "new_password": NEW });
     for (method, path, body) in [
         (Method::PUT, "/api/v1/me/password", password),
@@ -134,16 +132,16 @@ async fn a_proof_holds_for_the_credentials_it_was_about_and_no_others() {
             let (app, method) = (app.clone(), method.clone());
             tokio::spawn(async move { phone.ask(&app, method, path, Some(body)).await })
         };
-        while watch.number(waiting).await == 0 {
-            assert!(!asked.is_finished(), "{method} {path} did not wait");
-            tokio::time::sleep(Duration::from_millis(5)).await; // poll: until it waits for the row
-        }
+        watch.until_somebody_waits(&asked).await;
         other.execute("COMMIT").await;
         let answer = asked.await.unwrap();
         assert_problem(answer, StatusCode::FORBIDDEN, "reauthentication-required").await;
         assert_eq!(alive(&app, &ann).await, before, "{method} {path}");
         assert_eq!(app.login("ann@example.com", PASSWORD).await.status(), StatusCode::OK);
     }
+    let superseded = |entry: &Entry| entry.reason.as_deref() == Some("superseded");
+    let noted = entries(&app, &ann).await;
+    assert_eq!(noted.iter().filter(|it| superseded(it)).map(|it| it.count).sum::<i64>(), 3);
     drop((other, watch, app));
     database.remove().await;
 }

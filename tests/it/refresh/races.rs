@@ -103,7 +103,7 @@ on_both_engines! {
         apps.iter().for_each(|app| app.clock.advance(PAST_GRACE));
         let answers = race(&apps, &first.refresh).await;
         assert!(answers.iter().all(|(status, _)| *status == StatusCode::BAD_REQUEST), "{answers:?}");
-        let rows = "SELECT COUNT(*) FROM audit WHERE event = 'refresh.fail'";
+        let rows = "SELECT COUNT(*) FROM audit WHERE event = 'refresh.fail' AND reason = 'replayed'";
         assert_eq!(database.outside().await.number(rows).await, 1);
     }
 }
@@ -125,4 +125,27 @@ async fn a_racer_is_told_nothing_that_the_first_is_not() {
     assert_eq!(rotated["refresh_token"], retried["refresh_token"]);
     let members = |body: &serde_json::Value| body.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(members(&rotated), members(&retried));
+}
+
+/// Seen on PostgreSQL, which tells who waits for whom: the token was good when it was judged.
+#[tokio::test(flavor = "multi_thread")]
+async fn a066_a_rotation_that_a_logout_overtakes_is_refused() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let app = Arc::new(TestApp::spawn_on(database.config.clone()).await);
+    let first = new_session(&app).await;
+    app.clock.advance(PAST_GRACE);
+    let mut other = database.outside().await;
+    let mut watch = database.outside().await;
+    other.execute("BEGIN").await;
+    other.execute("UPDATE grants SET revoked_at = 1, revoked_for = 'logout'").await;
+    let refused = {
+        let (app, token) = (app.clone(), first.refresh.clone());
+        tokio::spawn(async move { is_refused(&app, &token).await })
+    };
+    watch.until_somebody_waits(&refused).await;
+    other.execute("COMMIT").await;
+    assert!(refused.await.unwrap());
+    assert_eq!(stored(&app, &first.refresh).await.generation, 0);
+    drop((other, watch, app));
+    database.remove().await;
 }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::json;
+use signet::flow::signing_keys;
+use signet::jose::PublishedKeys;
 
-use super::{PAST_GRACE, Tokens, is_refused, new_session, refresh, stored};
-use crate::helpers::app::{NOW, TestApp, json_of};
-use crate::helpers::db::on_both_engines;
+use super::{PAST_GRACE, Tokens, is_refused, new_session, refresh, stored, try_refresh};
+use crate::helpers::app::{NOW, PASSWORD, TestApp, json_of};
+use crate::helpers::db::{connect, on_both_engines};
 
 on_both_engines! {
     async fn a065_an_old_token_after_the_grace_ends_the_session_and_is_on_record(database) {
@@ -150,4 +152,25 @@ async fn a_token_of_the_future_is_refused_and_ends_nothing() {
     assert!(is_refused(&app, &second.refresh).await);
     assert!(stored(&app, &first.refresh).await.revoked_at.is_none());
     assert!(!is_refused(&app, &first.refresh).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a069_no_token_is_used_up_while_none_can_be_signed() {
+    let mut app = TestApp::spawn().await;
+    app.stop_background().await;
+    let first = new_session(&app).await;
+    app.clock.advance(PAST_GRACE);
+    app.app.keyring.install(None, PublishedKeys::new(None, Vec::new()).unwrap()).unwrap();
+    assert_eq!(try_refresh(&app, &first.refresh).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let grants = "SELECT count(*) FROM grants";
+    let mut outside = connect(&app.app.config.database).await;
+    let before = outside.number(grants).await;
+    assert_eq!(app.login("ann@example.com", PASSWORD).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(outside.number(grants).await, before, "no session that nobody has a token of");
+
+    // Whoever comes back long after the grace has lost nothing.
+    app.clock.advance(Duration::from_secs(3600));
+    signing_keys::load_or_create(&app.app).await.unwrap();
+    let second = refresh(&app, &first.refresh).await;
+    assert_ne!(second.refresh, first.refresh);
 }

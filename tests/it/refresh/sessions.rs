@@ -1,10 +1,11 @@
 //! How many sessions an account may have.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{is_refused, new_session, refresh, sign_in};
+use super::{Tokens, is_refused, new_session, refresh, sign_in};
 use crate::helpers::app::TestApp;
-use crate::helpers::db::on_both_engines;
+use crate::helpers::db::{TestDatabase, on_both_engines};
 
 on_both_engines! {
     async fn a123_beyond_a_hundred_sessions_those_unused_the_longest_end(database) {
@@ -42,4 +43,42 @@ on_both_engines! {
         let one = "SELECT COUNT(*) FROM audit WHERE event = 'session.ended' AND session_id IS NOT NULL";
         assert_eq!(outside.number(one).await, 1, "one by one from then on");
     }
+}
+
+/// Seen on PostgreSQL, where rows are locked one by one: the sign-in has found the session to be unused, and waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a123_a_session_that_is_used_in_this_very_moment_stays() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let app = Arc::new(TestApp::spawn_on(database.config.clone()).await);
+    let oldest = new_session(&app).await;
+    app.clock.advance(Duration::from_secs(1));
+    let ended = sign_in(&app, "ann@example.com").await;
+    for _ in 2..101 {
+        sign_in(&app, "ann@example.com").await;
+    }
+    app.clock.advance(Duration::from_secs(601));
+    let mut other = database.outside().await;
+    let mut watch = database.outside().await;
+    other.execute("BEGIN").await;
+    let sid = |session: &Tokens| session.claims()["sid"].as_str().unwrap().to_owned();
+    let used = format!(
+        "UPDATE grants SET rotated_at = {} WHERE session_id = '{}'",
+        app.clock.now().as_seconds(),
+        sid(&oldest)
+    );
+    other.execute(&used).await;
+    let logged_out = "UPDATE grants SET revoked_at = 1, revoked_for = 'logout' WHERE session_id = ";
+    other.execute(&format!("{logged_out}'{}'", sid(&ended))).await;
+    let newest = {
+        let app = app.clone();
+        tokio::spawn(async move { sign_in(&app, "ann@example.com").await })
+    };
+    watch.until_somebody_waits(&newest).await;
+    other.execute("COMMIT").await;
+    newest.await.unwrap();
+    assert!(!is_refused(&app, &oldest.refresh).await);
+    let why = "SELECT count(*) FROM grants WHERE revoked_for = 'logout' AND revoked_at = 1";
+    assert_eq!(watch.number(why).await, 1, "what was revoked stays so for its reason");
+    drop((other, watch, app));
+    database.remove().await;
 }

@@ -5,8 +5,9 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::{is_refused, new_session, refresh, stored};
+use super::{is_refused, new_session, refresh, stored, try_refresh};
 use crate::helpers::app::{PASSWORD, TestApp, json_of};
+use crate::helpers::db::connect;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a058_a_changed_token_is_refused_and_ends_nothing() {
@@ -102,4 +103,16 @@ async fn a071_nothing_of_a_stored_session_is_a_token() {
     }
     assert_eq!(stored(&app, &token).await.revoked_at, None, "and none of it ends the session");
     refresh(&app, &token).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a058_what_was_made_up_costs_the_database_nothing() {
+    let app = TestApp::spawn().await;
+    let token = new_session(&app).await.refresh;
+    connect(&app.app.config.database).await.execute("ALTER TABLE grants RENAME TO elsewhere").await;
+    let mut bytes = URL_SAFE_NO_PAD.decode(&token[4..]).unwrap();
+    bytes[29] ^= 1; // the first byte of the prefilter
+    let made_up = format!("sgr_{}", URL_SAFE_NO_PAD.encode(bytes));
+    assert!(is_refused(&app, &made_up).await);
+    assert!(try_refresh(&app, &token).await.status().is_server_error(), "a real one is looked up");
 }
