@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::sync::MutexGuard;
 
 /// A server at work on the database, perhaps one of several.
 pub struct Replica {
@@ -12,6 +13,7 @@ pub struct Replica {
     is_clock_right: AtomicBool,
     has_active_root_key: AtomicBool,
     complaint: Mutex<Option<String>>,
+    report: tokio::sync::Mutex<()>,
 }
 
 impl Replica {
@@ -23,6 +25,7 @@ impl Replica {
             is_clock_right: AtomicBool::new(true),
             has_active_root_key: AtomicBool::new(true),
             complaint: Mutex::new(None),
+            report: tokio::sync::Mutex::new(()),
         }
     }
 
@@ -39,6 +42,12 @@ impl Replica {
     /// The root keys in use here are these now, the active one first.
     pub fn set_root_key_ids(&self, ids: Vec<String>) {
         self.root_key_ids.store(Arc::new(ids));
+    }
+
+    /// Held from the look at what is in use here until the database has been told: an older report must not be the last
+    /// one, and whoever finds nothing to tell must find it told.
+    pub async fn hold_report(&self) -> MutexGuard<'_, ()> {
+        self.report.lock().await
     }
 
     /// Whether the clocks of this process and the database agree well enough to serve.

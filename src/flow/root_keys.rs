@@ -104,6 +104,7 @@ pub struct Activated {
 /// # Errors
 /// When that one is missing here; the replica does not count then.
 pub(super) async fn join(app: &App, roots: &mut RootKeys) -> Result<(), SigningKeysError> {
+    let _report = app.replica.hold_report().await;
     let row = replica_row(app, app.clock.now(), roots.ids());
     let active = app.db.write(row, |tx, row| Box::pin(report(tx, row))).await?;
     activate_here(app, roots, active.as_deref())
@@ -160,6 +161,7 @@ pub async fn run_once(app: &App) {
 }
 
 async fn follow(app: &App) -> Result<(), SigningKeysError> {
+    let _report = app.replica.hold_report().await;
     let held = app.replica.root_key_ids();
     let active = app.db.read((), |tx, ()| Box::pin(tx.active_root_key())).await?;
     // Tokens of the others would be refused here for good: better no answer than that one.

@@ -208,10 +208,12 @@ impl Forgotten {
 
 /// Begins the next epoch when it is time, and lets the file follow.
 async fn follow(app: &App) -> Result<(), RestoreError> {
+    let report = app.replica.hold_report().await;
     let now = app.clock.now();
     let replica = root_keys::report_of(app, now);
     let position =
         app.db.write((now, replica), |tx, (now, replica)| Box::pin(turn(tx, *now, replica))).await?;
+    drop(report);
     // A clock that was set back makes what has expired valid again.
     if now < position.epoch_at.minus(FAR_AHEAD) {
         tracing::warn!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::json;
 use signet::config::Keys;
+use signet::flow::restore;
 use signet::flow::root_keys::{self, RootKeysError};
 use signet::store::{ReplicaRow, Tx};
 
@@ -79,6 +80,25 @@ on_both_engines! {
         assert!(root_keys::list(&app.app).await.unwrap().keys[0].is_active);
         let audited = "SELECT count(*) FROM audit WHERE event IN ('root_key.added', 'root_key.activated')";
         assert_eq!(database.outside().await.number(audited).await, 3);
+    }
+
+    // The heartbeat and whoever follows the file write the same row: what is older must not be written last, and whoever has
+    // followed must have said so.
+    async fn a_replica_that_has_followed_has_said_so_whatever_runs_beside_it(database) {
+        let folder = tempfile::tempdir().unwrap();
+        let app = spawn(database, folder.path()).await;
+        for round in 0..20 {
+            let id = root_keys::add(&app.app).await.unwrap();
+            tokio::join!(restore::run_once(&app.app), root_keys::run_once(&app.app), restore::run_once(&app.app), async {
+                root_keys::run_once(&app.app).await;
+                let list = root_keys::list(&app.app).await.unwrap();
+                let added = list.keys.iter().find(|key| key.id == id).unwrap();
+                assert_eq!(added.replicas.len(), 1, "round {round}: {list:?}");
+            });
+            let list = root_keys::list(&app.app).await.unwrap();
+            let added = list.keys.iter().find(|key| key.id == id).unwrap();
+            assert_eq!(added.replicas.len(), 1, "afterwards, round {round}: {list:?}");
+        }
     }
 
     // As it is when a server's file lost the key, or a server comes back from a long sleep.
