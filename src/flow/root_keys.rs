@@ -14,6 +14,7 @@ use crate::audit::{self, Actor, Event};
 use crate::caller::Caller;
 use crate::config::RootKeySource;
 use crate::jose::{AuditKeys, MacKeys, RefreshKeys, RootKeyError, RootKeys, SealError};
+use crate::replica::News;
 use crate::store::{AuditRow, KeyStatus, ReplicaRow, RootKeyUse, SigningKeyRow, StoreError};
 
 /// A replica that was not seen for so long has ended.
@@ -151,12 +152,24 @@ fn replica_row(app: &App, now: Timestamp, root_key_ids: Vec<String>) -> ReplicaR
     ReplicaRow { id: app.replica.id().to_owned(), seen_at: now, root_key_ids }
 }
 
+/// Says that this replica is at work.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn beat(app: &App) -> Result<(), StoreError> {
+    let _report = app.replica.hold_report().await;
+    let row = report_of(app, app.clock.now());
+    app.db.write(row, |tx, row| Box::pin(tx.report_replica(row))).await
+}
+
 /// Follows a change of the file or of the active key, without a restart. What is wrong is said once, and the keys that
 /// were there stay in use.
 pub async fn run_once(app: &App) {
     let complaint = follow(app).await.err().map(|error| error.to_string());
-    if app.replica.is_news(complaint.as_deref()) {
-        tracing::error!(error = complaint, "root_keys.not_followed");
+    match app.replica.news("root keys", complaint.as_deref()) {
+        Some(News::Wrong) => tracing::error!(error = complaint, "root_keys.not_followed"),
+        Some(News::RightAgain) => tracing::info!("root_keys.followed_again"),
+        None => {}
     }
 }
 
@@ -170,7 +183,7 @@ async fn follow(app: &App) -> Result<(), SigningKeysError> {
     let mut roots = read(app).await?;
     activate_here(app, &mut roots, active.as_deref())?;
     if *held == roots.ids() {
-        return Ok(());
+        return Ok(weigh(app, roots.ids()).await?);
     }
     signing_keys::require_all(&roots, &signing_keys::stored(app).await?, &app.config.keys.root_key)?;
     // Recognised here before anybody hears that it is.
@@ -178,6 +191,33 @@ async fn follow(app: &App) -> Result<(), SigningKeysError> {
     tracing::info!(root_keys = roots.ids().join(" "), "root_keys.followed");
     let row = report_of(app, app.clock.now());
     app.db.write(row, |tx, row| Box::pin(report(tx, row))).await.map(drop)?;
+    Ok(weigh(app, roots.ids()).await?)
+}
+
+/// Tells of what needs a root key that is not here, once after the start and after each change of the file: without the
+/// key a session ends with its access token, and nobody would know why.
+async fn weigh(app: &App, ids: Vec<String>) -> Result<(), StoreError> {
+    if !app.replica.must_weigh_root_keys(&ids) {
+        return Ok(());
+    }
+    let now = app.clock.now();
+    let RootKeyUse { grants, audit_seals, .. } =
+        app.db.read(now, |tx, now| Box::pin(tx.root_key_use(*now))).await?;
+    for (id, count) in grants.iter().filter(|(id, _)| !ids.contains(id)) {
+        tracing::error!(
+            root_key = id,
+            sessions = count,
+            "root_keys.needed: these sessions cannot be refreshed without a root key that is not in the file: put it back"
+        );
+    }
+    for (id, count) in audit_seals.iter().filter(|(id, _)| !ids.contains(id)) {
+        tracing::warn!(
+            root_key = id,
+            audit_seals = count,
+            "root_keys.needed: these seals of the audit log cannot be checked without a root key that is not in the file"
+        );
+    }
+    app.replica.weighed_root_keys(ids);
     Ok(())
 }
 
