@@ -66,7 +66,7 @@ async fn a130_after_an_older_backup_no_session_lives_and_no_retired_key_comes_ba
     assert_eq!(after.database, before.database);
     assert_eq!(after.epoch, before.epoch + 1);
     assert!(after.status_version > before.status_version + 1000);
-    assert_eq!(after.retired, [kid.clone()]);
+    assert_eq!(after.retired, std::slice::from_ref(&kid));
     assert_ne!(app.app.keyring.active_kid(), Some(kid.clone()), "another key signs");
     assert!(!String::from_utf8_lossy(&app.app.keyring.published().bytes).contains(&kid));
     assert!(after.serial.list() > before.serial.list(), "the next grant begins a list");
