@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use signet_guard::Timestamp;
 
+use super::root_key_use;
 use super::signing_keys::{self, SigningKeysError};
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
@@ -183,7 +184,7 @@ async fn follow(app: &App) -> Result<(), SigningKeysError> {
     let mut roots = read(app).await?;
     activate_here(app, &mut roots, active.as_deref())?;
     if *held == roots.ids() {
-        return Ok(weigh(app, roots.ids()).await?);
+        return Ok(root_key_use::weigh(app, roots.ids()).await?);
     }
     signing_keys::require_all(&roots, &signing_keys::stored(app).await?, &app.config.keys.root_key)?;
     // Recognised here before anybody hears that it is.
@@ -191,34 +192,7 @@ async fn follow(app: &App) -> Result<(), SigningKeysError> {
     tracing::info!(root_keys = roots.ids().join(" "), "root_keys.followed");
     let row = report_of(app, app.clock.now());
     app.db.write(row, |tx, row| Box::pin(report(tx, row))).await.map(drop)?;
-    Ok(weigh(app, roots.ids()).await?)
-}
-
-/// Tells of what needs a root key that is not here, once after the start and after each change of the file: without the
-/// key a session ends with its access token, and nobody would know why.
-async fn weigh(app: &App, ids: Vec<String>) -> Result<(), StoreError> {
-    if !app.replica.must_weigh_root_keys(&ids) {
-        return Ok(());
-    }
-    let now = app.clock.now();
-    let RootKeyUse { grants, audit_seals, .. } =
-        app.db.read(now, |tx, now| Box::pin(tx.root_key_use(*now))).await?;
-    for (id, count) in grants.iter().filter(|(id, _)| !ids.contains(id)) {
-        tracing::error!(
-            root_key = id,
-            sessions = count,
-            "root_keys.needed: these sessions cannot be refreshed without a root key that is not in the file: put it back"
-        );
-    }
-    for (id, count) in audit_seals.iter().filter(|(id, _)| !ids.contains(id)) {
-        tracing::warn!(
-            root_key = id,
-            audit_seals = count,
-            "root_keys.needed: these seals of the audit log cannot be checked without a root key that is not in the file"
-        );
-    }
-    app.replica.weighed_root_keys(ids);
-    Ok(())
+    Ok(root_key_use::weigh(app, roots.ids()).await?)
 }
 
 /// This replica ends.

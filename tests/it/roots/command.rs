@@ -168,7 +168,7 @@ async fn a_root_key_that_is_taken_away_too_early_is_told_of_with_what_needs_it()
         let deadline = Instant::now() + Duration::from_secs(30);
         while !server.logged().contains("these sessions cannot be refreshed") {
             assert!(Instant::now() < deadline, "{}", server.logged());
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(20)); // poll: until the server has told of it
         }
         assert!(server.logged().contains(&first), "{}", server.logged());
     };

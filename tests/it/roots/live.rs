@@ -104,7 +104,8 @@ on_both_engines! {
     // Somebody may damage it at any time; `use` must still wait for whoever is at work.
     async fn a_replica_that_cannot_read_its_state_is_still_counted_and_begins_no_epoch(database) {
         let folder = tempfile::tempdir().unwrap();
-        let app = spawn(database, folder.path()).await;
+        let mut app = spawn(database, folder.path()).await;
+        app.stop_background().await;
         restore::run_once(&app.app).await;
         std::fs::write(folder.path().join("state"), "rubbish").unwrap();
         let epoch = "SELECT epoch FROM database_epoch";
