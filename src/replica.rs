@@ -1,9 +1,11 @@
 //! What one process among several knows about itself.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::sync::MutexGuard;
 
 /// A server at work on the database, perhaps one of several.
 pub struct Replica {
@@ -11,7 +13,9 @@ pub struct Replica {
     root_key_ids: ArcSwap<Vec<String>>,
     is_clock_right: AtomicBool,
     has_active_root_key: AtomicBool,
-    complaint: Mutex<Option<String>>,
+    complaints: Mutex<BTreeMap<&'static str, String>>,
+    weighed_root_keys: Mutex<Vec<String>>,
+    report: tokio::sync::Mutex<()>,
 }
 
 impl Replica {
@@ -22,7 +26,9 @@ impl Replica {
             root_key_ids: ArcSwap::default(),
             is_clock_right: AtomicBool::new(true),
             has_active_root_key: AtomicBool::new(true),
-            complaint: Mutex::new(None),
+            complaints: Mutex::default(),
+            weighed_root_keys: Mutex::default(),
+            report: tokio::sync::Mutex::new(()),
         }
     }
 
@@ -39,6 +45,12 @@ impl Replica {
     /// The root keys in use here are these now, the active one first.
     pub fn set_root_key_ids(&self, ids: Vec<String>) {
         self.root_key_ids.store(Arc::new(ids));
+    }
+
+    /// Held from the look at what is in use here until the database has been told: an older report must not be the last
+    /// one, and whoever finds nothing to tell must find it told.
+    pub async fn hold_report(&self) -> MutexGuard<'_, ()> {
+        self.report.lock().await
     }
 
     /// Whether the clocks of this process and the database agree well enough to serve.
@@ -61,17 +73,58 @@ impl Replica {
         self.has_active_root_key.store(has, Ordering::Relaxed);
     }
 
-    /// Whether this complaint differs from the last one: what is wrong every second is said once. `None`: all is well.
-    pub fn is_news(&self, complaint: Option<&str>) -> bool {
-        let mut last = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = last.as_deref() != complaint;
-        *last = complaint.map(str::to_owned);
-        is_news && complaint.is_some()
+    /// How a task went, if that is news: what is wrong every second is said once. `None`: all is well.
+    pub fn news(&self, task: &'static str, complaint: Option<&str>) -> Option<News> {
+        let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        match complaint {
+            Some(text) if complaints.get(task).is_some_and(|before| before == text) => None,
+            Some(text) => {
+                complaints.insert(task, text.to_owned());
+                Some(News::Wrong)
+            }
+            None => complaints.remove(task).map(|_| News::RightAgain),
+        }
     }
+
+    /// Whether it was not asked yet what needs other root keys than these.
+    pub fn must_weigh_root_keys(&self, ids: &[String]) -> bool {
+        *self.weighed_root_keys.lock().unwrap_or_else(PoisonError::into_inner) != ids
+    }
+
+    /// It was asked.
+    pub fn weighed_root_keys(&self, ids: Vec<String>) {
+        *self.weighed_root_keys.lock().unwrap_or_else(PoisonError::into_inner) = ids;
+    }
+}
+
+/// What is to be said of a task that works again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// It fails, or fails for another reason.
+    Wrong,
+    /// It works, and did not before.
+    RightAgain,
 }
 
 impl Default for Replica {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_again_and_again_is_said_once() {
+        let replica = Replica::new();
+        assert_eq!(replica.news("one", None), None);
+        assert_eq!(replica.news("one", Some("no")), Some(News::Wrong));
+        assert_eq!(replica.news("one", Some("no")), None);
+        assert_eq!(replica.news("another", Some("no")), Some(News::Wrong));
+        assert_eq!(replica.news("one", Some("never")), Some(News::Wrong));
+        assert_eq!(replica.news("one", None), Some(News::RightAgain));
+        assert_eq!(replica.news("one", None), None);
     }
 }

@@ -56,8 +56,14 @@ pub async fn run_once(app: &App) {
     let database = match app.db.now().await {
         Ok(database) => database,
         // Readiness finds that out by itself.
-        Err(error) => return tracing::warn!(error = %error, "clock.not_compared"),
+        Err(error) => {
+            if app.replica.news("clock", Some(&error.to_string())).is_some() {
+                tracing::warn!(error = %error, "clock.not_compared");
+            }
+            return;
+        }
     };
+    let _ = app.replica.news("clock", None);
     let judgement = judge(before, app.clock.now(), database);
     let is_right = !matches!(judgement, Judgement::Wrong(_));
     let is_news = app.replica.set_clock_right(is_right);

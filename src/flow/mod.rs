@@ -18,6 +18,7 @@ pub mod reauthentication;
 pub mod refresh;
 pub mod registration;
 pub mod restore;
+mod root_key_use;
 pub mod root_keys;
 pub mod self_check;
 pub mod sessions;

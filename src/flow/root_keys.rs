@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use signet_guard::Timestamp;
 
+use super::root_key_use;
 use super::signing_keys::{self, SigningKeysError};
 use crate::app::App;
 use crate::audit::{self, Actor, Event};
 use crate::caller::Caller;
 use crate::config::RootKeySource;
 use crate::jose::{AuditKeys, MacKeys, RefreshKeys, RootKeyError, RootKeys, SealError};
+use crate::replica::News;
 use crate::store::{AuditRow, KeyStatus, ReplicaRow, RootKeyUse, SigningKeyRow, StoreError};
 
 /// A replica that was not seen for so long has ended.
@@ -104,6 +106,7 @@ pub struct Activated {
 /// # Errors
 /// When that one is missing here; the replica does not count then.
 pub(super) async fn join(app: &App, roots: &mut RootKeys) -> Result<(), SigningKeysError> {
+    let _report = app.replica.hold_report().await;
     let row = replica_row(app, app.clock.now(), roots.ids());
     let active = app.db.write(row, |tx, row| Box::pin(report(tx, row))).await?;
     activate_here(app, roots, active.as_deref())
@@ -150,16 +153,29 @@ fn replica_row(app: &App, now: Timestamp, root_key_ids: Vec<String>) -> ReplicaR
     ReplicaRow { id: app.replica.id().to_owned(), seen_at: now, root_key_ids }
 }
 
+/// Says that this replica is at work.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn beat(app: &App) -> Result<(), StoreError> {
+    let _report = app.replica.hold_report().await;
+    let row = report_of(app, app.clock.now());
+    app.db.write(row, |tx, row| Box::pin(tx.report_replica(row))).await
+}
+
 /// Follows a change of the file or of the active key, without a restart. What is wrong is said once, and the keys that
 /// were there stay in use.
 pub async fn run_once(app: &App) {
     let complaint = follow(app).await.err().map(|error| error.to_string());
-    if app.replica.is_news(complaint.as_deref()) {
-        tracing::error!(error = complaint, "root_keys.not_followed");
+    match app.replica.news("root keys", complaint.as_deref()) {
+        Some(News::Wrong) => tracing::error!(error = complaint, "root_keys.not_followed"),
+        Some(News::RightAgain) => tracing::info!("root_keys.followed_again"),
+        None => {}
     }
 }
 
 async fn follow(app: &App) -> Result<(), SigningKeysError> {
+    let _report = app.replica.hold_report().await;
     let held = app.replica.root_key_ids();
     let active = app.db.read((), |tx, ()| Box::pin(tx.active_root_key())).await?;
     // Tokens of the others would be refused here for good: better no answer than that one.
@@ -168,7 +184,7 @@ async fn follow(app: &App) -> Result<(), SigningKeysError> {
     let mut roots = read(app).await?;
     activate_here(app, &mut roots, active.as_deref())?;
     if *held == roots.ids() {
-        return Ok(());
+        return Ok(root_key_use::weigh(app, roots.ids()).await?);
     }
     signing_keys::require_all(&roots, &signing_keys::stored(app).await?, &app.config.keys.root_key)?;
     // Recognised here before anybody hears that it is.
@@ -176,7 +192,7 @@ async fn follow(app: &App) -> Result<(), SigningKeysError> {
     tracing::info!(root_keys = roots.ids().join(" "), "root_keys.followed");
     let row = report_of(app, app.clock.now());
     app.db.write(row, |tx, row| Box::pin(report(tx, row))).await.map(drop)?;
-    Ok(())
+    Ok(root_key_use::weigh(app, roots.ids()).await?)
 }
 
 /// This replica ends.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use signet_guard::Timestamp;
 
 use crate::app::{App, Walk};
+use crate::replica::News;
 use crate::store::{GRANTS_AT_ONCE, StoreError};
 
 /// How long one turn may take. What is left over is the next one's.
@@ -30,10 +31,17 @@ pub struct Swept {
 
 /// One turn.
 pub async fn run_once(app: &App) {
-    match turn(app).await {
-        Ok(swept) if swept == Swept::default() => {}
-        Ok(swept) => tracing::debug!(?swept, "removed what was over"),
-        Err(error) => tracing::warn!(error = %error, "what is over was not removed"),
+    let outcome = turn(app).await;
+    let complaint = outcome.as_ref().err().map(ToString::to_string);
+    match app.replica.news("sweep", complaint.as_deref()) {
+        Some(News::Wrong) => tracing::warn!(error = complaint, "what is over is not removed"),
+        Some(News::RightAgain) => tracing::info!("what is over is removed again"),
+        None => {}
+    }
+    if let Ok(swept) = outcome
+        && swept != Swept::default()
+    {
+        tracing::debug!(?swept, "removed what was over");
     }
 }
 

@@ -51,17 +51,18 @@ async fn list(app: &App, json: bool) -> Result<(), Failure> {
         return print_json(&lines);
     }
     let all = list.replicas.len();
+    let width = lines.iter().map(|line| line.id.len()).max().unwrap_or_default();
+    say(format_args!("{:width$}  state    signing keys  grants  audit seals  on replicas", "root key"))?;
     lines.iter().try_for_each(|line| {
         let Line { id, signing_keys, grants, audit_seals, replicas, .. } = line;
         let state = match (line.in_file, line.active) {
             (false, _) => "missing",
             (true, true) => "active",
-            (true, false) => "",
+            (true, false) => "-",
         };
+        let held = replicas.len();
         say(format_args!(
-            "{id}  {state:7}  {signing_keys} signing keys, {grants} grants, {audit_seals} audit seals; on {} of {all} \
-             replicas",
-            replicas.len()
+            "{id:width$}  {state:7}  {signing_keys:12}  {grants:6}  {audit_seals:11}  {held} of {all}"
         ))
     })
 }
@@ -78,7 +79,7 @@ async fn add(app: &App) -> Result<(), Failure> {
 async fn activate(app: &App, number: u32) -> Result<(), Failure> {
     let done = root_keys::activate(app, number).await.map_err(Failure::of)?;
     say(format_args!(
-        "Root key {} is active; {} signing keys were sealed anew. Keep the older ones in the file while `signet keys \
+        "Root key {} is active. Signing keys sealed anew: {}.\nKeep the older root keys in the file while `signet keys \
          root list` shows what needs them.",
         done.id, done.resealed
     ))

@@ -16,12 +16,19 @@ pub async fn seal(app: &App) {
     for _ in 0..SEALS_AT_ONCE {
         match seal_once(app).await {
             Ok(true) => {}
-            Ok(false) => return,
+            Ok(false) => {
+                if app.replica.news("audit.seal", None).is_some() {
+                    tracing::info!("the audit log is sealed again");
+                }
+                return;
+            }
             // An entry was committed late: this round sees it.
             Err(StoreError::Overtaken) => {}
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(tracing::field::display);
-                tracing::warn!(error = %error, cause, "the audit log was not sealed; it is tried again");
+                if app.replica.news("audit.seal", Some(&error.to_string())).is_some() {
+                    let cause = std::error::Error::source(&error).map(tracing::field::display);
+                    tracing::warn!(error = %error, cause, "the audit log was not sealed; it is tried again");
+                }
                 return;
             }
         }

@@ -13,10 +13,17 @@ pub async fn sweep(app: &App) {
     for _ in 0..SEALS_AT_ONCE {
         match sweep_once(app).await {
             Ok(true) => {}
-            Ok(false) => return,
+            Ok(false) => {
+                if app.replica.news("audit.sweep", None).is_some() {
+                    tracing::info!("old entries of the audit log are removed again");
+                }
+                return;
+            }
             Err(error) => {
-                let cause = std::error::Error::source(&error).map(tracing::field::display);
-                tracing::warn!(error = %error, cause, "old entries of the audit log were not removed");
+                if app.replica.news("audit.sweep", Some(&error.to_string())).is_some() {
+                    let cause = std::error::Error::source(&error).map(tracing::field::display);
+                    tracing::warn!(error = %error, cause, "old entries of the audit log were not removed");
+                }
                 return;
             }
         }

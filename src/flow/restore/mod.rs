@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::audit::{self, Actor, Event};
 use crate::caller::Caller;
 use crate::grant::{Revocation, Serial};
+use crate::replica::News;
 use crate::store::{AuditRow, Position, ReplicaRow, StoreError};
 
 use super::root_keys;
@@ -91,33 +92,42 @@ pub enum Adopted {
 /// See [`RestoreError`].
 pub async fn at_start(app: &App) -> Result<(), RestoreError> {
     compare(app).await?;
-    if let Err(RestoreError::Unwritable { path, source }) = follow(app).await {
-        let path = path.display();
-        tracing::warn!(
-            "{path} cannot be written ({source}): an older backup of the database will not be noticed"
-        );
-    }
+    tell(app, follow(app).await);
     Ok(())
 }
 
 /// Begins the next epoch when it is time, says that this replica is at work, and lets the file follow.
 pub async fn run_once(app: &App) {
+    tell(app, compare_and_follow(app).await);
+}
+
+async fn compare_and_follow(app: &App) -> Result<(), RestoreError> {
     match compare(app).await {
         Ok(false) => {}
         // What signed may have been retired since the backup.
-        Ok(true) => complain(signing_keys::load_or_create(app).await.map(drop)),
-        Err(error) => return complain(Err(error)),
+        Ok(true) => {
+            if let Err(error) = signing_keys::load_or_create(app).await {
+                tracing::error!(error = %error, "restore.keys_not_read");
+            }
+        }
+        Err(error) => {
+            // No epoch may begin on a database that may be an older one; this replica is at work all the same.
+            root_keys::beat(app).await?;
+            return Err(error);
+        }
     }
-    match follow(app).await {
-        // Said at the start.
-        Err(RestoreError::Unwritable { .. }) => {}
-        outcome => complain(outcome),
-    }
+    follow(app).await
 }
 
-fn complain(outcome: Result<(), impl std::error::Error>) {
-    if let Err(error) = outcome {
-        tracing::error!(error = %error, "restore.check_failed");
+fn tell(app: &App, outcome: Result<(), RestoreError>) {
+    let complaint = outcome.as_ref().err().map(ToString::to_string);
+    match (app.replica.news("restore", complaint.as_deref()), outcome) {
+        (Some(News::Wrong), Err(error @ RestoreError::Unwritable { .. })) => {
+            tracing::warn!("{error}: an older backup of the database will not be noticed");
+        }
+        (Some(News::Wrong), Err(error)) => tracing::error!(error = %error, "restore.check_failed"),
+        (Some(News::RightAgain), _) => tracing::info!("restore.checked_again"),
+        _ => {}
     }
 }
 
@@ -208,10 +218,12 @@ impl Forgotten {
 
 /// Begins the next epoch when it is time, and lets the file follow.
 async fn follow(app: &App) -> Result<(), RestoreError> {
+    let report = app.replica.hold_report().await;
     let now = app.clock.now();
     let replica = root_keys::report_of(app, now);
     let position =
         app.db.write((now, replica), |tx, (now, replica)| Box::pin(turn(tx, *now, replica))).await?;
+    drop(report);
     // A clock that was set back makes what has expired valid again.
     if now < position.epoch_at.minus(FAR_AHEAD) {
         tracing::warn!(

@@ -3,6 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use signet::config::Keys;
+use signet::flow::restore;
+use signet::replica::News;
+
+use crate::helpers::app::TestApp;
 use crate::helpers::process::{Process, command, printed, run};
 
 fn adopt(folder: &Path, arguments: &[&str]) -> (String, Option<i32>) {
@@ -71,4 +76,18 @@ fn a_keys_folder_that_cannot_be_written_costs_one_warning() {
     let log = server.logged();
     assert_eq!(log.matches("will not be noticed").count(), 1, "{log}");
     assert_eq!(server.stop(), Some(0));
+}
+
+#[tokio::test]
+async fn a_keys_folder_that_cannot_be_written_any_more_is_told_of_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    let app = TestApp::spawn_with(|config| config.keys = Keys::in_dir(keys.clone())).await;
+    restore::run_once(&app.app).await;
+    assert_eq!(app.app.replica.news("restore", None), None, "all is well");
+    // What a disk that is full or was taken away does, as far as the process can tell.
+    fs::remove_dir_all(&keys).unwrap();
+    fs::write(&keys, "").unwrap();
+    restore::run_once(&app.app).await;
+    assert_eq!(app.app.replica.news("restore", None), Some(News::RightAgain), "it was complained of");
 }

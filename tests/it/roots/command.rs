@@ -42,12 +42,17 @@ fn a134_a_root_key_is_added_used_and_removed_while_a_server_runs_and_all_of_it_i
     assert!(!is_done && unknown.contains("there is no root key 3, only 1-"), "{unknown}");
 
     let used = use_soon(folder.path(), "2");
-    assert!(used.contains("1 signing keys were sealed anew"), "{used}");
+    assert!(used.contains("Signing keys sealed anew: 1."), "{used}");
     let keys = list(folder.path());
     assert_eq!(active(&keys), ids(&keys)[1]);
+    let table = root(folder.path(), &["list"]);
+    let words: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(words[1][..4], [&ids(&keys)[0], "-", "0", "0"], "{table}");
+    assert_eq!(words[1][5..], ["1", "of", "1"], "{table}");
+    assert_eq!(words[2][..3], [&ids(&keys)[1], "active", "1"], "{table}");
     assert_eq!((&keys[0]["signing_keys"], &keys[1]["signing_keys"]), (&0.into(), &1.into()));
     let again = root(folder.path(), &["use", "2"]);
-    assert!(again.contains("0 signing keys were sealed anew"), "{again}");
+    assert!(again.contains("Signing keys sealed anew: 0."), "{again}");
     for name in ["keys/root.key", "keys/state"] {
         assert_eq!(mode(&folder.path().join(name)), 0o600, "{name}");
     }
@@ -138,4 +143,37 @@ fn a_link_to_the_root_key_file_stays_one() {
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(mode(&file), 0o600);
     assert_eq!(list(folder.path()).len(), 2);
+}
+
+#[tokio::test]
+async fn a_root_key_that_is_taken_away_too_early_is_told_of_with_what_needs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys/root.key");
+    let server = Process::start(folder.path()).unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let account = serde_json::json!({ "email": "ann@example.com", "password": "a quiet walk by the sea" });
+    for path in ["register", "login"] {
+        let answer =
+            client.post(format!("{}/api/v1/{path}", server.url)).json(&account).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}");
+    }
+    let first = active(&list(folder.path()));
+    root(folder.path(), &["add"]);
+    use_soon(folder.path(), "2");
+    assert!(!server.logged().contains("root_keys.needed"));
+    let text = fs::read_to_string(&file).unwrap();
+    let without: Vec<&str> = text.lines().filter(|line| !line.starts_with("1 ")).collect();
+    fs::write(&file, without.join("\n") + "\n").unwrap();
+    let told = |server: &Process| {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !server.logged().contains("these sessions cannot be refreshed") {
+            assert!(Instant::now() < deadline, "{}", server.logged());
+            std::thread::sleep(Duration::from_millis(20)); // poll: until the server has told of it
+        }
+        assert!(server.logged().contains(&first), "{}", server.logged());
+    };
+    told(&server);
+    assert_eq!(server.stop(), Some(0));
+    // Also at a start.
+    told(&Process::start(folder.path()).unwrap());
 }

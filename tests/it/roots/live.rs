@@ -6,6 +6,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::json;
 use signet::config::Keys;
+use signet::flow::restore;
 use signet::flow::root_keys::{self, RootKeysError};
 use signet::store::{ReplicaRow, Tx};
 
@@ -81,16 +82,54 @@ on_both_engines! {
         assert_eq!(database.outside().await.number(audited).await, 3);
     }
 
+    // The heartbeat and whoever follows the file write the same row: what is older must not be written last, and whoever has
+    // followed must have said so.
+    async fn a_replica_that_has_followed_has_said_so_whatever_runs_beside_it(database) {
+        let folder = tempfile::tempdir().unwrap();
+        let app = spawn(database, folder.path()).await;
+        for round in 0..20 {
+            let id = root_keys::add(&app.app).await.unwrap();
+            tokio::join!(restore::run_once(&app.app), root_keys::run_once(&app.app), restore::run_once(&app.app), async {
+                root_keys::run_once(&app.app).await;
+                let list = root_keys::list(&app.app).await.unwrap();
+                let added = list.keys.iter().find(|key| key.id == id).unwrap();
+                assert_eq!(added.replicas.len(), 1, "round {round}: {list:?}");
+            });
+            let list = root_keys::list(&app.app).await.unwrap();
+            let added = list.keys.iter().find(|key| key.id == id).unwrap();
+            assert_eq!(added.replicas.len(), 1, "afterwards, round {round}: {list:?}");
+        }
+    }
+
+    // Somebody may damage it at any time; `use` must still wait for whoever is at work.
+    async fn a_replica_that_cannot_read_its_state_is_still_counted_and_begins_no_epoch(database) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut app = spawn(database, folder.path()).await;
+        app.stop_background().await;
+        restore::run_once(&app.app).await;
+        std::fs::write(folder.path().join("state"), "rubbish").unwrap();
+        let epoch = "SELECT epoch FROM database_epoch";
+        let before = database.outside().await.number(epoch).await;
+        for _ in 0..10 {
+            app.clock.advance(restore::EPOCH + Duration::from_secs(1));
+            restore::run_once(&app.app).await;
+        }
+        assert_eq!(root_keys::list(&app.app).await.unwrap().replicas, [app.app.replica.id()]);
+        assert_eq!(database.outside().await.number(epoch).await, before);
+    }
+
     // As it is when a server's file lost the key, or a server comes back from a long sleep.
     async fn a_replica_without_the_active_root_key_is_not_ready_and_another_does_not_start(database) {
         let (keys, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let app = spawn(database, keys.path()).await;
         std::fs::copy(keys.path().join("root.key"), others.path().join("root.key")).unwrap();
-        let other = spawn(database, others.path()).await;
+        let mut other = spawn(database, others.path()).await;
         root_keys::add(&app.app).await.unwrap();
         root_keys::run_once(&app.app).await;
         let refused = root_keys::activate(&app.app, 2).await.unwrap_err().to_string();
         assert!(refused.contains(&format!("replica {} has 1-", other.app.replica.id())), "{refused}");
+        // As a server that ends: it says nothing more before it leaves.
+        other.stop_background().await;
         root_keys::leave(&other.app.db, other.app.replica.id()).await.unwrap();
         let id = root_keys::activate(&app.app, 2).await.unwrap().id;
 
