@@ -215,7 +215,8 @@ impl Rules {
         }
     }
 
-    /// The checks of the claims, made anew on every request. `exp` comes last: only a token that is right in everything else may be told that it has expired.
+    /// The checks of the claims, made anew on every request. `exp` comes last: only a token that is right in everything
+    /// else may be told that it has expired.
     fn judge(&self, claims: &AccessTokenClaims) -> Result<(), Refusal> {
         if claims.iss != self.issuer {
             return Err(Refusal::new(Reason::WrongIssuer));
