@@ -4,6 +4,7 @@
 //! told at once, each with its cure. `signet.example.toml` documents every setting.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 mod audit;
 mod database;
@@ -172,6 +173,15 @@ impl Config {
             warnings.push(
                 "the root key is in the environment, where other processes of this user can read it; \
                  prefer SIGNET_ROOT_KEY_FILE"
+                    .to_owned(),
+            );
+        }
+        let grace = self.tokens.refresh_grace;
+        let is_cluster = matches!(self.database.url, DatabaseUrl::Postgres(_));
+        if is_cluster && !grace.is_zero() && grace < Duration::from_secs(10) {
+            warnings.push(
+                "tokens.refresh_grace is shorter than the clocks of two replicas may differ (10s): an honest retry may be \
+                 taken for a theft; set it to 10s or more, or to 0s"
                     .to_owned(),
             );
         }

@@ -261,6 +261,10 @@ fn what_is_allowed_but_odd_is_warned_of() {
         load("", &[issuer]).unwrap().warnings()[0].contains("trusted_proxies"),
         "all callers look like one"
     );
+    let cluster = ("SIGNET_DATABASE_URL", "postgres://u:p@db/signet");
+    let grace =
+        |text| load("", &[cluster, ("SIGNET__TOKENS__REFRESH_GRACE", text)]).unwrap().warnings().len();
+    assert_eq!(["0s", "1s", "9s", "10s"].map(grace), [0, 1, 1, 0]);
 }
 
 #[test]
