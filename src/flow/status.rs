@@ -55,7 +55,7 @@ pub async fn run_once(app: &App) {
     };
     match outcome {
         Ok(changed) => {
-            if app.status_board.note_stale(false) {
+            if app.status_board.note_stale(None) {
                 tracing::info!("the status lists are current again");
             }
             for list in changed.into_iter().take(SIGNED_AHEAD) {
@@ -63,7 +63,7 @@ pub async fn run_once(app: &App) {
             }
         }
         Err(error) => {
-            if app.status_board.note_stale(true) {
+            if app.status_board.note_stale(Some(app.clock.now())) {
                 tracing::warn!(%error, "the status lists cannot be read: revocations by others are not seen");
             }
         }
@@ -146,7 +146,10 @@ pub async fn find(app: &App, list: i64, heard: Option<i64>) -> Result<Option<Fou
 fn find_now(app: &App, list: i64) -> Result<Option<Found>, SignError> {
     let Some(found) = app.status_board.current().list(list) else { return Ok(None) };
     let kid = app.keyring.active_kid().ok_or(SignError::NoActiveKey)?;
-    let edition = Edition { list, version: found.version, issued_at: edition_time(app.clock.now()), kid };
+    // A list that cannot be read any more is not dated later than it was known to be right.
+    let now = app.clock.now();
+    let known_at = app.status_board.stale_since().map_or(now, |since| since.min(now));
+    let edition = Edition { list, version: found.version, issued_at: edition_time(known_at), kid };
     Ok(Some(Found { edition, list: found }))
 }
 

@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
-use signet_guard::StatusReference;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use signet_guard::{StatusReference, Timestamp};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::jose::StatusBits;
@@ -135,7 +134,7 @@ pub struct StatusBoard {
     prefix: String,
     current: ArcSwap<StatusLists>,
     reading: Mutex<()>,
-    is_stale: AtomicBool,
+    stale_since: ArcSwapOption<Timestamp>,
     /// Who waits for a change.
     pub waiting: Waiting,
     /// The tokens.
@@ -149,7 +148,7 @@ impl StatusBoard {
             prefix,
             current: ArcSwap::from_pointee(StatusLists::unread()),
             reading: Mutex::new(()),
-            is_stale: AtomicBool::new(false),
+            stale_since: ArcSwapOption::empty(),
             waiting: Waiting::default(),
             signed: SignedLists::default(),
         }
@@ -183,18 +182,27 @@ impl StatusBoard {
         }
     }
 
-    /// Notes whether the lists could be read; answers whether that is news. Whoever waits is told when they could not.
-    pub fn note_stale(&self, is_stale: bool) -> bool {
-        let is_news = self.is_stale.swap(is_stale, Ordering::AcqRel) != is_stale;
-        if is_news && is_stale {
+    /// Notes since when the lists cannot be read, or that they can; answers whether that is news. Whoever waits is told when
+    /// they cannot.
+    pub fn note_stale(&self, since: Option<Timestamp>) -> bool {
+        let is_news = self.is_stale() != since.is_some();
+        if is_news {
+            self.stale_since.store(since.map(Arc::new));
+        }
+        if is_news && since.is_some() {
             self.waiting.wake();
         }
         is_news
     }
 
+    /// Since when the lists cannot be read; `None`: they are current.
+    pub fn stale_since(&self) -> Option<Timestamp> {
+        self.stale_since.load().as_deref().copied()
+    }
+
     /// Whether the lists could not be read when that was last tried: others may have revoked what is not known here.
     pub fn is_stale(&self) -> bool {
-        self.is_stale.load(Ordering::Acquire)
+        self.stale_since.load().is_some()
     }
 
     /// Whether the grant of one of our own tokens is revoked. A reference that is not one of ours cannot be looked up, and

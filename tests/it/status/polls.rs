@@ -1,6 +1,7 @@
 //! `GET /status`: what changed, and waiting for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -197,6 +198,11 @@ on_both_engines! {
         };
         // What is known is still served, but not to those who know more.
         assert_eq!([list("0").await, list("x").await, list("1").await], [200, 200, 503]);
+        // Nor does time make it look newer than it is.
+        let dated = async || app.get("/status/0").await.headers()["etag"].clone();
+        let before = dated().await;
+        app.clock.advance(Duration::from_secs(120));
+        assert_eq!(dated().await, before);
         outside.execute("ALTER TABLE elsewhere RENAME TO status_version").await;
         revoke(&database.db, id).await;
         until("it is read again", async || list("1").await == 200).await;
