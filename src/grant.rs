@@ -253,6 +253,8 @@ pub enum Revocation {
     Logout,
     /// One of its older refresh tokens came again.
     Replay,
+    /// A refresh token of it came after one of its deadlines.
+    Expired,
     /// The person ended it from another session.
     EndedByUser,
     /// The operator ended it.
@@ -275,6 +277,7 @@ impl Revocation {
         match self {
             Self::Logout => "logout",
             Self::Replay => "replay",
+            Self::Expired => "expired",
             Self::EndedByUser => "ended-by-user",
             Self::EndedByOperator => "ended-by-operator",
             Self::CredentialChanged => "credential-changed",

@@ -60,8 +60,9 @@ pub enum RefreshError {
 /// Judges a refresh token, rotates it if it is time to, and issues an access token with the roles of now.
 ///
 /// What was made up is refused without a look into the database. A racer, and whoever lost an answer, gets the same
-/// successor as the first within the grace, and nothing is written for it. A replay after the grace revokes the grant, and
-/// that stays, although the answer is a refusal. All refusals look alike.
+/// successor as the first within the grace, and nothing is written for it. A replay after the grace revokes the grant; so
+/// does a token that comes after a deadline, or a clock that is set back would revive it. That stays, although the answer is
+/// a refusal. All refusals look alike.
 ///
 /// # Errors
 /// See [`RefreshError`].
@@ -85,11 +86,11 @@ pub async fn refresh(app: &App, attempt: Attempt) -> Result<Refreshed, RefreshEr
         return Err(refused(app, &act.caller, Some(&act.grant), reason));
     }
     let caller = act.caller.clone();
-    if judgement == Judgement::Replay {
+    if matches!(judgement, Judgement::Replay | Judgement::Expired) {
         let outcome = perform(app, act).await?;
         return match outcome {
             Outcome::Refused(grant, reason) => Err(refused(app, &caller, Some(&grant), reason)),
-            // A replay stays one whatever happens meanwhile.
+            // Neither becomes good by what happens meanwhile.
             Outcome::Stands(..) | Outcome::Contended => Err(RefreshError::Contended),
         };
     }
@@ -177,15 +178,16 @@ impl Act {
                     }
                 }
                 Judgement::Replay => {
-                    if tx.revoke_grant(&grant.id, Revocation::Replay, self.now).await? {
-                        let reason = RefreshRefusal::Replayed;
-                        let event =
-                            Event::RefreshRefused { grant: Some((&grant.user, &grant.session)), reason };
-                        tx.append_audit(&audit::row(&event, Actor::Anybody, &self.caller, self.now)).await?;
-                        return Ok(Outcome::Refused(grant, reason));
+                    if self.revoke(tx, &grant, Revocation::Replay, RefreshRefusal::Replayed).await? {
+                        return Ok(Outcome::Refused(grant, RefreshRefusal::Replayed));
                     }
                 }
-                judgement @ (Judgement::FromFuture | Judgement::Expired | Judgement::Revoked) => {
+                Judgement::Expired => {
+                    if self.revoke(tx, &grant, Revocation::Expired, RefreshRefusal::Expired).await? {
+                        return Ok(Outcome::Refused(grant, RefreshRefusal::Expired));
+                    }
+                }
+                judgement @ (Judgement::FromFuture | Judgement::Revoked) => {
                     let reason = refusal(judgement).unwrap_or(RefreshRefusal::Unknown);
                     return Ok(Outcome::Refused(grant, reason));
                 }
@@ -197,23 +199,42 @@ impl Act {
         }
         Ok(Outcome::Contended)
     }
+
+    /// Ends the grant, with its entry in the audit log. `false`: it had ended.
+    async fn revoke(
+        &self,
+        tx: &mut Tx,
+        grant: &Grant,
+        why: Revocation,
+        reason: RefreshRefusal,
+    ) -> Result<bool, StoreError> {
+        if !tx.revoke_grant(&grant.id, why, self.now).await? {
+            return Ok(false);
+        }
+        let event = Event::RefreshRefused { grant: Some((&grant.user, &grant.session)), reason };
+        tx.append_audit(&audit::row(&event, Actor::Anybody, &self.caller, self.now)).await?;
+        Ok(true)
+    }
 }
 
 /// Why there is nothing more to do for a token, if so.
 fn refusal(judgement: Judgement) -> Option<RefreshRefusal> {
     match judgement {
         Judgement::FromFuture => Some(RefreshRefusal::FromFuture),
-        Judgement::Expired => Some(RefreshRefusal::Expired),
         Judgement::Revoked => Some(RefreshRefusal::Revoked),
-        Judgement::Current | Judgement::Rotate | Judgement::Retry | Judgement::Replay => None,
+        Judgement::Current
+        | Judgement::Rotate
+        | Judgement::Retry
+        | Judgement::Replay
+        | Judgement::Expired => None,
     }
 }
 
 fn refused(app: &App, caller: &Caller, grant: Option<&Grant>, reason: RefreshRefusal) -> RefreshError {
     let grant = grant.map(|grant| (&grant.user, &grant.session));
     let event = Event::RefreshRefused { grant, reason };
-    // A replay has its entry from the unit that revoked the grant.
-    if reason == RefreshRefusal::Replayed {
+    // These have their entry from the unit that revoked the grant.
+    if matches!(reason, RefreshRefusal::Replayed | RefreshRefusal::Expired) {
         audit::record(&event);
     } else {
         audit_log::refused(app, &event, caller);

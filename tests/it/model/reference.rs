@@ -130,7 +130,9 @@ impl Grant {
     }
 
     fn refresh(&mut self, rules: Rules, token: usize, now: Seconds) -> Outcome {
-        if self.revoked || now >= self.ends || now >= self.idle_until {
+        // Once it was too late it stays too late, whatever the clock says next.
+        self.revoked |= now >= self.ends || now >= self.idle_until;
+        if self.revoked {
             return Outcome::Refused;
         }
         // A clock that went back makes nothing older.
