@@ -175,7 +175,9 @@ impl ThrottleReason {
 pub enum Refresh {
     /// The token was replaced by its successor.
     Rotated,
-    /// The same successor, or the same token, again: a racer, or an answer that was lost.
+    /// The token is younger than the grace, and stays.
+    Kept,
+    /// The same successor again: a racer, or an answer that was lost.
     Retried,
 }
 
@@ -183,6 +185,7 @@ impl Refresh {
     fn as_str(self) -> &'static str {
         match self {
             Self::Rotated => "rotated",
+            Self::Kept => "kept",
             Self::Retried => "retried",
         }
     }

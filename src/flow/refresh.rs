@@ -86,35 +86,34 @@ pub async fn refresh(app: &App, attempt: Attempt) -> Result<Refreshed, RefreshEr
         return Err(refused(app, &act.caller, Some(&act.grant), reason));
     }
     let caller = act.caller.clone();
-    if matches!(judgement, Judgement::Replay | Judgement::Expired) {
-        let outcome = perform(app, act).await?;
-        return match outcome {
-            Outcome::Refused(grant, reason) => Err(refused(app, &caller, Some(&grant), reason)),
-            // Neither becomes good by what happens meanwhile.
-            Outcome::Stands(..) | Outcome::Contended => Err(RefreshError::Contended),
-        };
-    }
+    let settled = match judgement {
+        Judgement::Current => Some((act.grant.clone(), Refresh::Kept)),
+        Judgement::Retry => Some((act.grant.clone(), Refresh::Retried)),
+        // Revokes the grant, unless somebody refreshed it first: a replica whose clock is ahead may be too early.
+        Judgement::Replay | Judgement::Expired => Some(settle(app, act.clone()).await?),
+        Judgement::Rotate | Judgement::FromFuture | Judgement::Revoked => None,
+    };
     let Some(user) = user.filter(|user| user.disabled_at.is_none()) else {
-        return Err(refused(app, &act.caller, Some(&act.grant), RefreshRefusal::AccountInactive));
+        return Err(refused(app, &caller, Some(&act.grant), RefreshRefusal::AccountInactive));
     };
     // Before anything is written: a request that is refused for what it asks must not use up a token.
     let scope = allowed_scope(app, &caller, &act.grant, scope)?;
     // Nor may one for which nothing can be signed now: whoever comes back after the grace would be taken for a thief.
     let signature = app.keyring.reserve_signature()?;
-    let (grant, how) = if judgement == Judgement::Rotate {
-        match perform(app, act).await? {
-            Outcome::Stands(grant, how) => (grant, how),
-            Outcome::Refused(grant, reason) => return Err(refused(app, &caller, Some(&grant), reason)),
-            Outcome::Contended => return Err(RefreshError::Contended),
-        }
-    } else {
-        (act.grant, Refresh::Retried)
+    let (grant, how) = match settled {
+        Some(settled) => settled,
+        None => settle(app, act).await?,
     };
     // The same keys that recognised the token: others may have come since, and the one of the grant's birth have gone.
     let refresh_token = keys.mint(&grant, grant.generation).ok_or(SignError::NoActiveKey)?;
     let issued =
         access_token::issue(app, signature, Issue { user: &user, grant: &grant, scope, now }).await?;
-    audit::record(&Event::Refreshed(&grant.user, &grant.session, how));
+    let event = Event::Refreshed(&grant.user, &grant.session, how);
+    audit::record(&event);
+    // Worth an entry: it may be a thief who is as quick as the owner.
+    if how == Refresh::Retried {
+        app.audit_buffer.push(audit::row(&event, Actor::User, &caller, now));
+    }
     Ok(Refreshed { issued, refresh_token, grant })
 }
 
@@ -142,6 +141,7 @@ fn allowed_scope(
 }
 
 /// What there is to write for a token: a rotation or a revocation.
+#[derive(Clone)]
 struct Act {
     /// As it was read.
     grant: Grant,
@@ -160,8 +160,14 @@ enum Outcome {
     Contended,
 }
 
-async fn perform(app: &App, act: Act) -> Result<Outcome, StoreError> {
-    app.db.write(act, |tx, act| Box::pin(async move { act.commit(tx).await })).await
+/// Writes what there is to write. Answers with the grant whose token counts now, if there is one for the token presented.
+async fn settle(app: &App, act: Act) -> Result<(Grant, Refresh), RefreshError> {
+    let caller = act.caller.clone();
+    match app.db.write(act, |tx, act| Box::pin(async move { act.commit(tx).await })).await? {
+        Outcome::Stands(grant, how) => Ok((grant, how)),
+        Outcome::Refused(grant, reason) => Err(refused(app, &caller, Some(&grant), reason)),
+        Outcome::Contended => Err(RefreshError::Contended),
+    }
 }
 
 impl Act {
@@ -170,7 +176,8 @@ impl Act {
         let mut grant = self.grant.clone();
         for _ in 0..ROUNDS {
             match judge(&grant, self.generation, self.now, self.tokens.refresh_grace) {
-                Judgement::Current | Judgement::Retry => return Ok(Outcome::Stands(grant, Refresh::Retried)),
+                Judgement::Current => return Ok(Outcome::Stands(grant, Refresh::Kept)),
+                Judgement::Retry => return Ok(Outcome::Stands(grant, Refresh::Retried)),
                 Judgement::Rotate => {
                     let next = grant.rotated(&self.tokens, self.caller.clone(), self.now);
                     if tx.rotate_grant(grant.generation, &next).await? {
@@ -200,7 +207,7 @@ impl Act {
         Ok(Outcome::Contended)
     }
 
-    /// Ends the grant, with its entry in the audit log. `false`: it had ended.
+    /// Ends the grant, with its entry in the audit log. `false`: it is not what it was any more.
     async fn revoke(
         &self,
         tx: &mut Tx,
@@ -208,7 +215,7 @@ impl Act {
         why: Revocation,
         reason: RefreshRefusal,
     ) -> Result<bool, StoreError> {
-        if !tx.revoke_grant(&grant.id, why, self.now).await? {
+        if !tx.revoke_judged_grant(grant, why, self.now).await? {
             return Ok(false);
         }
         let event = Event::RefreshRefused { grant: Some((&grant.user, &grant.session)), reason };

@@ -37,6 +37,8 @@ const ROTATE_GRANT: &str = "UPDATE grants SET generation = $3, rotated_at = $4, 
      WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND idle_until > $4 AND expires_at > $4";
 const REVOKE_GRANT: &str = "UPDATE grants SET revoked_at = $2, revoked_for = $3 \
      WHERE id = $1 AND revoked_at IS NULL RETURNING serial";
+const REVOKE_JUDGED_GRANT: &str = "UPDATE grants SET revoked_at = $2, revoked_for = $3 \
+     WHERE id = $1 AND revoked_at IS NULL AND generation = $4 RETURNING serial";
 const REVOKE_GRANTS_OF_USER: &str = "UPDATE grants SET revoked_at = $2, revoked_for = $3 \
      WHERE user_id = $1 AND session_id <> $4 AND revoked_at IS NULL RETURNING serial";
 // The first condition looks at an index alone, at so many entries and no more: for most accounts it is the last. Looking
@@ -241,7 +243,35 @@ impl Tx {
                 .bind(now.as_seconds())
                 .bind(why.as_str())
         )?;
-        let Some((serial,)) = row else { return Ok(false) };
+        self.set_status_bit(row).await
+    }
+
+    /// Does so if the grant is still of the generation in which it was judged: one that somebody refreshed meanwhile has
+    /// another deadline, and may deserve another judgement.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn revoke_judged_grant(
+        &mut self,
+        judged: &Grant,
+        why: Revocation,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.must_be_write()?;
+        let row: Option<(i64,)> = fetch_optional!(
+            self,
+            sqlx::query_as(REVOKE_JUDGED_GRANT)
+                .bind(judged.id.as_bytes().as_slice())
+                .bind(now.as_seconds())
+                .bind(why.as_str())
+                .bind(i64::try_from(judged.generation).unwrap_or(i64::MAX))
+        )?;
+        self.set_status_bit(row).await
+    }
+
+    /// Sets the status bit of the grant that was revoked, if one was.
+    pub(super) async fn set_status_bit(&mut self, revoked: Option<(i64,)>) -> Result<bool, StoreError> {
+        let Some((serial,)) = revoked else { return Ok(false) };
         self.status_lists_changed(&[Serial::from_number(serial)]).await?;
         Ok(true)
     }

@@ -6,7 +6,7 @@ use super::error::StoreError;
 use super::tx::{Tx, execute, fetch_all, fetch_optional};
 use crate::account::UserId;
 use crate::caller::{Caller, UserAgent};
-use crate::grant::{Revocation, Serial, SessionId};
+use crate::grant::{Revocation, SessionId};
 
 /// The columns of a [`SessionRow`], in its order.
 macro_rules! session_columns {
@@ -163,9 +163,7 @@ impl Tx {
                 .bind(now.as_seconds())
                 .bind(why.as_str())
         )?;
-        let Some((serial,)) = row else { return Ok(false) };
-        self.status_lists_changed(&[Serial::from_number(serial)]).await?;
-        Ok(true)
+        self.set_status_bit(row).await
     }
 
     /// Forgets from where the grants of an account were used. The rows stay until no access token can be alive.

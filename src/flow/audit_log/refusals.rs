@@ -1,4 +1,4 @@
-//! Refusals: they change nothing, so no unit of work carries their entries.
+//! Refusals, and retries that were accepted: they change nothing, so no unit of work carries their entries.
 
 use std::time::Instant;
 

@@ -53,17 +53,22 @@ impl TestApp {
 
     /// On SQLite, with changed settings.
     pub async fn spawn_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::spawn_at(NOW, change).await
+    }
+
+    /// On SQLite, with changed settings, at another time (seconds).
+    pub async fn spawn_at(now: i64, change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = quick_config(folder.path(), &[]);
         change(&mut config);
-        Self::run(config, folder).await
+        Self::run(config, folder, Timestamp::from_seconds(now)).await
     }
 
     /// On SQLite, with settings that other settings follow from.
     pub async fn spawn_with_env(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = quick_config(folder.path(), settings);
-        Self::run(config, folder).await
+        Self::run(config, folder, Timestamp::from_seconds(NOW)).await
     }
 
     /// On a database that a test made.
@@ -77,7 +82,7 @@ impl TestApp {
         let mut config = quick_config(folder.path(), &[]);
         config.database = database;
         change(&mut config);
-        Self::run(config, folder).await
+        Self::run(config, folder, Timestamp::from_seconds(NOW)).await
     }
 
     /// Another server on the same database, with the same root keys and a clock of its own.
@@ -90,13 +95,11 @@ impl TestApp {
             config.keys.root_key = RootKeySource::File(path.clone());
         }
         change(&mut config);
-        let replica = Self::run(config, folder).await;
-        replica.clock.set(self.clock.now());
-        replica
+        Self::run(config, folder, self.clock.now()).await
     }
 
-    async fn run(config: Config, folder: TempDir) -> Self {
-        let clock = Clock::fixed(Timestamp::from_seconds(NOW));
+    async fn run(config: Config, folder: TempDir, now: Timestamp) -> Self {
+        let clock = Clock::fixed(now);
         let app = Arc::new(App::build(config, clock.clone()).await.unwrap());
         restore::at_start(&app).await.unwrap();
         if signing_keys::stored(&app).await.unwrap().is_empty() {

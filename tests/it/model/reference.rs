@@ -22,7 +22,6 @@ pub(super) struct Grant {
     revoked: bool,
     /// A deadline was passed once. Its row may have been swept, and then it does not come back with a clock set back.
     overdue: bool,
-    swept: bool,
 }
 
 /// Everything there is.
@@ -67,16 +66,8 @@ impl Reference {
     pub(super) fn sign_in(&mut self, rules: Rules, user: usize, now: Seconds) {
         let ends = now + rules.life;
         let idle_until = ends.min(now + rules.idle_life);
-        let grant = Grant {
-            user,
-            newest: 0,
-            newest_since: now,
-            idle_until,
-            ends,
-            revoked: false,
-            overdue: false,
-            swept: false,
-        };
+        let grant =
+            Grant { user, newest: 0, newest_since: now, idle_until, ends, revoked: false, overdue: false };
         self.grants.push(grant);
     }
 
@@ -122,11 +113,7 @@ impl Grant {
 
     /// It is gone for good.
     pub(super) fn sweep(&mut self) {
-        (self.revoked, self.swept) = (true, true);
-    }
-
-    pub(super) fn is_swept(&self) -> bool {
-        self.swept
+        self.revoked = true;
     }
 
     fn refresh(&mut self, rules: Rules, token: usize, now: Seconds) -> Outcome {

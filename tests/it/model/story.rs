@@ -34,6 +34,8 @@ pub(super) enum Step {
     Clocks { by: Seconds },
     /// The clock of the second server is so far ahead of the first's.
     Skew { ahead: Seconds },
+    /// A server removes what is over.
+    Sweep { server: usize },
     /// A server ends without a word, and another starts in its place.
     Restart { server: usize },
 }
@@ -59,6 +61,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..USERS).prop_map(|user| Step::Enable { user }),
         14 => clocks().prop_map(|by| Step::Clocks { by }),
         1 => (-5..=5i64).prop_map(|ahead| Step::Skew { ahead }),
+        2 => (0..SERVERS).prop_map(|server| Step::Sweep { server }),
         1 => (0..SERVERS).prop_map(|server| Step::Restart { server }),
     ]
 }

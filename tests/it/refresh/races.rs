@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
+use signet::flow::audit_log;
+use signet::store::AuditFilter;
+use signet_guard::Timestamp;
 
 use super::{PAST_GRACE, Tokens, is_refused, logout, new_session, refresh, sign_in, stored, try_refresh};
 use crate::helpers::app::{TestApp, json_of};
@@ -110,7 +113,9 @@ on_both_engines! {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_racer_is_told_nothing_that_the_first_is_not() {
-    let app = TestApp::spawn().await;
+    let mut app = TestApp::spawn().await;
+    // Or its flush could be half-way when we look.
+    app.stop_background().await;
     let first = new_session(&app).await;
     app.clock.advance(PAST_GRACE);
     let [rotated, retried] = [(); 2].map(|()| try_refresh(&app, &first.refresh));
@@ -125,6 +130,15 @@ async fn a_racer_is_told_nothing_that_the_first_is_not() {
     assert_eq!(rotated["refresh_token"], retried["refresh_token"]);
     let members = |body: &serde_json::Value| body.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(members(&rotated), members(&retried));
+    // The operator is: the retry has an entry; the rotation, and the token that stays, have none.
+    refresh(&app, rotated["refresh_token"].as_str().unwrap()).await;
+    audit_log::flush(&app.app).await;
+    let event = Some("refresh.success".to_owned());
+    let filter = AuditFilter { since: Timestamp::from_seconds(0), user_id: None, event };
+    let entries = audit_log::newest(&app.app, &filter, 100).await.unwrap();
+    let told: Vec<_> = entries.iter().map(|it| (it.row.reason.as_deref(), it.row.count)).collect();
+    assert_eq!(told, [(Some("retried"), 1)]);
+    assert_eq!(entries[0].row.session_id.as_deref(), first.claims()["sid"].as_str());
 }
 
 /// Seen on PostgreSQL, which tells who waits for whom: the token was good when it was judged.
@@ -146,6 +160,32 @@ async fn a066_a_rotation_that_a_logout_overtakes_is_refused() {
     other.execute("COMMIT").await;
     assert!(refused.await.unwrap());
     assert_eq!(stored(&app, &first.refresh).await.generation, 0);
+    drop((other, watch, app));
+    database.remove().await;
+}
+
+/// Seen on PostgreSQL: a replica whose clock is ahead found the session expired, and another one refreshed it first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a138_a_session_that_was_refreshed_in_time_is_not_ended_by_a_clock_that_is_ahead() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let app = Arc::new(TestApp::spawn_on(database.config.clone()).await);
+    let first = new_session(&app).await;
+    let deadline = stored(&app, &first.refresh).await.idle_until;
+    app.clock.set(deadline);
+    let mut other = database.outside().await;
+    let mut watch = database.outside().await;
+    other.execute("BEGIN").await;
+    let rotated = "generation = 1, rotated_at = idle_until - 1, idle_until = idle_until + 1000";
+    other.execute(&format!("UPDATE grants SET {rotated}, bit_until = idle_until + 1000")).await;
+    let answer = {
+        let (app, token) = (app.clone(), first.refresh.clone());
+        tokio::spawn(async move { refresh(&app, &token).await })
+    };
+    watch.until_somebody_waits(&answer).await;
+    other.execute("COMMIT").await;
+    let successor = answer.await.unwrap();
+    assert_ne!(successor.refresh, first.refresh);
+    refresh(&app, &successor.refresh).await;
     drop((other, watch, app));
     database.remove().await;
 }
