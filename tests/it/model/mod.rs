@@ -5,6 +5,7 @@
 
 mod reference;
 mod story;
+mod told;
 mod world;
 
 use std::cell::RefCell;

@@ -98,10 +98,6 @@ impl Reference {
 }
 
 impl Grant {
-    pub(super) fn newest(&self) -> usize {
-        self.newest
-    }
-
     pub(super) fn is_revoked(&self) -> bool {
         self.revoked
     }

@@ -16,8 +16,9 @@ use signet::flow::{accounts, status, sweep};
 use signet::grant::Serial;
 use signet_guard::Timestamp;
 
-use super::reference::{Act, Outcome, Reference, Rules, Seconds};
-use super::story::{Deed, Step};
+use super::reference::{Act, Grant, Outcome, Reference, Rules, Seconds};
+use super::story::Step;
+use super::told::Told;
 use super::{SERVERS, USERS};
 use crate::helpers::app::{NOW, PASSWORD, TestApp, claims_of, json_of};
 use crate::helpers::db::{Outside, TestDatabase};
@@ -32,19 +33,6 @@ pub(super) struct World {
     keys: tempfile::TempDir,
     servers: Vec<TestApp>,
     stories: usize,
-}
-
-/// What one story has come to.
-#[derive(Default)]
-struct Told {
-    reference: Reference,
-    /// Of each grant: its public name, and its refresh tokens in the order in which they were seen first.
-    seen: Vec<(String, Vec<String>)>,
-    now: Seconds,
-    ahead: Seconds,
-    last: Vec<(Act, usize)>,
-    /// What a token was exchanged for. Of each there is one successor, whoever asks and however often.
-    successors: HashMap<String, String>,
 }
 
 /// What was answered.
@@ -89,7 +77,7 @@ impl World {
 
     pub(super) async fn play(&mut self, story: &[Step]) -> Checked {
         self.stories += 1;
-        let mut told = Told { now: NOW, ..Told::default() };
+        let mut told = Told::at(NOW);
         self.set_clocks(&mut told);
         self.forget_tries().await;
         for user in 0..USERS {
@@ -97,7 +85,7 @@ impl World {
         }
         for step in story {
             self.step(&mut told, step).await?;
-            self.compare_revocations(&told).await?;
+            self.compare_revocations(&mut told).await?;
         }
         // Every token there ever was, the newest first: none lives that should not.
         for grant in 0..told.seen.len() {
@@ -105,7 +93,7 @@ impl World {
                 self.at_once(&mut told, vec![(Act::Refresh { grant, token }, token % SERVERS)]).await?;
             }
         }
-        self.compare_revocations(&told).await?;
+        self.compare_revocations(&mut told).await?;
         self.compare_status_lists(&told).await
     }
 
@@ -122,7 +110,7 @@ impl World {
         for (number, server) in self.servers.iter().enumerate() {
             let now = told.now_at(number);
             server.clock.set(Timestamp::from_seconds(now));
-            told.reference.at_time(now);
+            told.in_each(|reference| reference.at_time(now));
         }
     }
 
@@ -145,7 +133,7 @@ impl World {
             Step::Enable { user } => {
                 let email = Email::parse(&self.address(*user)).unwrap();
                 accounts::enable(&self.servers[0].app, email).await.unwrap();
-                told.reference.enable(*user);
+                told.in_each(|reference| reference.enable(*user));
                 Ok(())
             }
             Step::Clocks { by } => {
@@ -175,10 +163,11 @@ impl World {
 
     /// Which of the grants that may be removed were.
     async fn notice_what_is_gone(&mut self, told: &mut Told) {
-        for ((session, _), grant) in told.seen.iter().zip(&mut told.reference.grants) {
-            let rows = format!("SELECT count(*) FROM grants WHERE session_id = '{session}'");
-            if grant.may_be_swept() && self.outside.number(&rows).await == 0 {
-                grant.sweep();
+        for number in 0..told.seen.len() {
+            let rows = format!("SELECT count(*) FROM grants WHERE session_id = '{}'", told.seen[number].0);
+            if self.outside.number(&rows).await == 0 {
+                let grants = told.possible.iter_mut().map(|reference| &mut reference.grants[number]);
+                grants.filter(|grant| grant.may_be_swept()).for_each(Grant::sweep);
             }
         }
     }
@@ -186,14 +175,15 @@ impl World {
     async fn sign_in(&mut self, told: &mut Told, user: usize, server: usize) -> Checked {
         self.forget_tries().await;
         let answer = self.servers[server].login(&self.address(user), PASSWORD).await;
-        if told.reference.is_disabled(user) {
+        if told.possible[0].is_disabled(user) {
             return equal(answer.status(), StatusCode::UNAUTHORIZED);
         }
         equal(answer.status(), StatusCode::OK)?;
         let answer = json_of(answer).await;
         let session = claims_of(answer["access_token"].as_str().unwrap())["sid"].as_str().unwrap().to_owned();
         told.seen.push((session, vec![answer["refresh_token"].as_str().unwrap().to_owned()]));
-        told.reference.sign_in(self.rules, user, told.now_at(server));
+        let now = told.now_at(server);
+        told.in_each(|reference| reference.sign_in(self.rules, user, now));
         Ok(())
     }
 
@@ -215,20 +205,28 @@ impl World {
         told.last = acts.clone();
         let mut orders = vec![(0..acts.len()).collect::<Vec<_>>()];
         orders.push((0..acts.len()).rev().collect());
-        for order in orders {
-            let (mut reference, mut seen) = (told.reference.clone(), told.seen.clone());
-            let agrees = order.into_iter().all(|at| {
-                let (act, server) = acts[at];
+        let (mut possible, mut all_seen) = (Vec::new(), None);
+        for (before, order) in
+            told.possible.iter().flat_map(|before| orders.iter().map(move |order| (before, order)))
+        {
+            let (mut reference, mut seen) = (before.clone(), told.seen.clone());
+            let agrees = order.iter().all(|at| {
+                let (act, server) = acts[*at];
                 let wanted = reference.act(self.rules, act, told.now_at(server));
-                is_what_is_wanted(act, wanted, &answers[at], &mut seen)
+                is_what_is_wanted(act, wanted, &answers[*at], &mut seen)
             });
-            if agrees {
-                (told.reference, told.seen) = (reference, seen);
-                return Ok(());
+            if agrees && !possible.contains(&reference) {
+                possible.push(reference);
+                // The same in each: at one moment a grant gets one new token at most.
+                all_seen = Some(seen);
             }
         }
-        let answered: Vec<_> = answers.iter().map(Answer::kind).collect();
-        failed(format!("{acts:?} was answered {answered:?} in the state {:#?}", told.reference))
+        let Some(seen) = all_seen else {
+            let answered: Vec<_> = answers.iter().map(Answer::kind).collect();
+            return failed(format!("{acts:?} was answered {answered:?} in the states {:#?}", told.possible));
+        };
+        (told.possible, told.seen) = (possible, seen);
+        Ok(())
     }
 
     async fn carry_out(&self, told: &Told, act: Act, server: usize) -> Checked<Answer> {
@@ -269,13 +267,17 @@ impl World {
     }
 
     /// What is dead in the model is marked in the database, from where every guard learns it; and nothing else is.
-    async fn compare_revocations(&mut self, told: &Told) -> Checked {
-        for ((session, _), grant) in told.seen.iter().zip(&told.reference.grants) {
+    async fn compare_revocations(&mut self, told: &mut Told) -> Checked {
+        for (number, (session, _)) in told.seen.iter().enumerate() {
             let alive = "SELECT count(*) FROM grants WHERE revoked_at IS NULL AND session_id";
             let alive = self.outside.number(&format!("{alive} = '{session}'")).await;
-            if (alive == 0) != grant.is_revoked() {
-                return failed(format!("rows not revoked: {alive}, and in the model: {grant:?}"));
+            let agrees = |reference: &Reference| (alive == 0) == reference.grants[number].is_revoked();
+            if !told.possible.iter().any(agrees) {
+                let grants: Vec<_> =
+                    told.possible.iter().map(|reference| &reference.grants[number]).collect();
+                return failed(format!("rows not revoked: {alive}, and in the model: {grants:?}"));
             }
+            told.possible.retain(agrees);
         }
         Ok(())
     }
@@ -285,7 +287,7 @@ impl World {
         for server in &self.servers {
             status::run_once(&server.app).await;
             let mut lists = HashMap::new();
-            for ((session, _), grant) in told.seen.iter().zip(&told.reference.grants) {
+            for ((session, _), grant) in told.seen.iter().zip(&told.possible[0].grants) {
                 let row = format!("FROM grants WHERE session_id = '{session}'");
                 if self.outside.number(&format!("SELECT count(*) {row}")).await == 0 {
                     continue;
@@ -312,32 +314,6 @@ async fn bits(server: &TestApp, list: i64) -> Checked<Vec<u8>> {
     let lst = claims_of(&answer.text().await.unwrap())["status_list"]["lst"].as_str().unwrap().to_owned();
     let compressed = URL_SAFE_NO_PAD.decode(lst).unwrap();
     Ok(miniz_oxide::inflate::decompress_to_vec_zlib(&compressed).unwrap())
-}
-
-impl Told {
-    fn now_at(&self, server: usize) -> Seconds {
-        if server == 0 { self.now } else { self.now + self.ahead }
-    }
-
-    /// The deed with what exists. `None`: there is no grant yet.
-    fn act(&self, deed: Deed) -> Option<Act> {
-        let grants = self.reference.grants.len();
-        let chosen = |grant: usize, older: usize| {
-            let grant = grant.checked_rem(grants)?;
-            Some((grant, self.reference.grants[grant].newest().saturating_sub(older)))
-        };
-        Some(match deed {
-            Deed::Refresh { grant, older } => {
-                let (grant, token) = chosen(grant, older)?;
-                Act::Refresh { grant, token }
-            }
-            Deed::Logout { grant, older } => {
-                let (grant, token) = chosen(grant, older)?;
-                Act::Logout { grant, token }
-            }
-            Deed::Disable { user } => Act::Disable { user },
-        })
-    }
 }
 
 impl Answer {
