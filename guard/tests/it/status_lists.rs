@@ -123,8 +123,10 @@ async fn a139_a_replica_that_lags_takes_nothing_back() {
         token: list_token(&list_claims(&issuer, 0, &[0; 8])).into(),
         version: Some(issuer.version()),
     };
+    let fetches = issuer.fetches(0);
     issuer.serve_list(0, old.clone(), true);
-    until("the outdated list", || verifier.status().unwrap().outdated == 1).await;
+    until("the outdated list, and another try", || issuer.fetches(0) >= fetches + 2).await;
+    assert_eq!(verifier.status().unwrap().outdated, 1);
     let new = list_token(&list_claims(&issuer, 0, &[1]));
     issuer.serve_list(0, Published { token: new.into(), version: Some(issuer.version()) }, false);
     until("the list it announced", || verifier.status().unwrap().outdated == 0).await;
