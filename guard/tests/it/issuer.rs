@@ -33,7 +33,7 @@ struct State {
     is_down: bool,
     /// Lists are not answered meanwhile.
     holds_lists: bool,
-    /// Path, query and `Prefer` of every request.
+    /// Path and query of every request, and the `Prefer` of a poll or the `Signet-Status-Version` of a list.
     requests: Vec<(String, Option<String>)>,
     /// How many polls wait for a change.
     waiting: usize,
@@ -163,22 +163,24 @@ impl Issuer {
     fn serve(&self, mut connection: TcpStream) -> Option<()> {
         let mut lines = BufReader::new(connection.try_clone().ok()?).lines();
         let path = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
-        let mut prefer = None;
+        let mut wish = None;
         loop {
             let line = lines.next()?.ok()?.to_ascii_lowercase();
             if line.is_empty() {
                 break;
             }
-            prefer = line.strip_prefix("prefer: ").map(str::to_owned).or(prefer);
+            let wished =
+                line.strip_prefix("prefer: ").or_else(|| line.strip_prefix("signet-status-version: "));
+            wish = wished.map(str::to_owned).or(wish);
         }
         let mut state = self.state();
         if state.is_down {
             return None;
         }
-        state.requests.push((path.clone(), prefer.clone()));
+        state.requests.push((path.clone(), wish.clone()));
         let (status, etag, body) = match path.strip_prefix("/status").filter(|rest| !rest.starts_with('/')) {
             Some(query) => {
-                let (status, body) = self.poll(state, query, prefer.as_deref())?;
+                let (status, body) = self.poll(state, query, wish.as_deref())?;
                 (status, String::new(), body.into_bytes())
             }
             None => {

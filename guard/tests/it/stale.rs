@@ -99,3 +99,21 @@ async fn a100_an_issuer_that_was_never_heard_is_waited_for_once_and_then_the_pol
     until("the list", || open.status().unwrap().lists == 1).await;
     assert_eq!(reason(&closed, &token).await, None);
 }
+
+#[actix_web::test]
+async fn a139_an_answer_from_before_the_last_one_does_not_pass_for_news() {
+    let issuer = Issuer::start();
+    let closed = with(&issuer, &source(&issuer), StalePolicy::FailClosed);
+    let good = token(&issuer, 0, 0);
+    assert_eq!(reason(&closed, &good).await, None);
+    until("a poll that waits", || issuer.waiting() == 1).await;
+    let version = issuer.version();
+    // A replica that lags for ever, and does not know that it does.
+    issuer.can(usize::MAX, 200, r#"{"version":1,"lists":[]}"#);
+    until("staleness", || closed.status().unwrap().is_stale).await;
+    assert_eq!(reason(&closed, &good).await, Some(Reason::StatusUnavailable));
+    assert_eq!(closed.status().unwrap().version, version);
+    let since = format!("/status?since={version}");
+    let mut asked = issuer.requests().into_iter().filter(|(path, _)| path.starts_with("/status?"));
+    assert!(asked.all(|(path, _)| path == since), "{:?}", issuer.requests());
+}

@@ -123,8 +123,10 @@ async fn a139_a_replica_that_lags_takes_nothing_back() {
         token: list_token(&list_claims(&issuer, 0, &[0; 8])).into(),
         version: Some(issuer.version()),
     };
+    let fetches = issuer.fetches(0);
     issuer.serve_list(0, old.clone(), true);
-    until("the outdated list", || verifier.status().unwrap().outdated == 1).await;
+    until("the outdated list, and another try", || issuer.fetches(0) >= fetches + 2).await;
+    assert_eq!(verifier.status().unwrap().outdated, 1);
     let new = list_token(&list_claims(&issuer, 0, &[1]));
     issuer.serve_list(0, Published { token: new.into(), version: Some(issuer.version()) }, false);
     until("the list it announced", || verifier.status().unwrap().outdated == 0).await;
@@ -133,6 +135,29 @@ async fn a139_a_replica_that_lags_takes_nothing_back() {
     issuer.serve_list(0, old, true);
     until("the outdated list", || verifier.status().unwrap().outdated == 1).await;
     assert_eq!(reason(&verifier, &revoked).await, Some(Reason::Revoked));
+}
+
+#[actix_web::test]
+async fn a139_a_list_is_asked_for_as_of_the_version_that_was_told() {
+    let issuer = Issuer::start();
+    let verifier = verifier(&issuer);
+    assert_eq!(reason(&verifier, &token(&issuer, 0, 0)).await, None);
+    until("a poll that waits", || issuer.waiting() == 1).await;
+    let told =
+        |version: u64| verifier.status().is_some_and(|now| now.version == version && now.outdated == 0);
+    let asked_of = |list: u64| {
+        let path = format!("/status/{list}");
+        let last = issuer.requests().into_iter().rfind(|(asked, _)| *asked == path);
+        last.and_then(|(_, version)| version)
+    };
+    // A change of what is held, and then a list that is seen for the first time.
+    issuer.publish(0, &[1]);
+    until("the change", || told(issuer.version())).await;
+    assert_eq!(asked_of(0), Some(issuer.version().to_string()));
+    issuer.publish(1, &[0]);
+    until("the other change", || told(issuer.version())).await;
+    assert_eq!(reason(&verifier, &token(&issuer, 1, 0)).await, None);
+    assert_eq!(asked_of(1), Some(issuer.version().to_string()));
 }
 
 #[actix_web::test]
