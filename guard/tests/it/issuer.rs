@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use miniz_oxide::deflate::compress_to_vec_zlib;
 use serde_json::{Value, json};
-use signet_guard::{KeySource, StatusSource, Verifier, VerifierBuilder};
+use signet_guard::{KeySource, Reason, StatusSource, Verifier, VerifierBuilder};
 
 use crate::forge::{AUDIENCE, NOW, b64, claims, clock, header, key, key_set, sign};
 
@@ -295,5 +295,19 @@ pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
     while !done() {
         assert!(Instant::now() < deadline, "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await; // poll: another thread must do it
+    }
+}
+
+/// Why the token is refused, if it is.
+pub(crate) async fn reason(verifier: &Verifier, token: &str) -> Option<Reason> {
+    verifier.verify(token).await.err().map(|refusal| refusal.reason())
+}
+
+/// Waits until the token is refused for that reason: the first look at a list has a second, which a busy machine may use up.
+pub(crate) async fn until_refused(verifier: &Verifier, token: &str, expected: Reason) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while reason(verifier, token).await != Some(expected) {
+        assert!(Instant::now() < deadline, "still not {expected}");
+        tokio::time::sleep(Duration::from_millis(5)).await; // poll: another thread must learn it
     }
 }

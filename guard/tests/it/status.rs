@@ -1,7 +1,7 @@
 //! The status of tokens, followed at their issuer: draft-ietf-oauth-status-list.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use signet_guard::{
@@ -12,21 +12,9 @@ use signet_guard::{
 use crate::api::{answer, assert_invalid_token, bearer};
 use crate::forge::{AUDIENCE, ISSUER, clock, foreign_key, jwk, jwks, key, key_set, sign};
 use crate::issuer::{
-    Issuer, Published, builder, list_claims, list_header, list_token, source, token, token_with, until,
-    verifier,
+    Issuer, Published, builder, list_claims, list_header, list_token, reason, source, token, token_with,
+    until, until_refused, verifier,
 };
-
-async fn reason(verifier: &Verifier, token: &str) -> Option<Reason> {
-    verifier.verify(token).await.err().map(|refusal| refusal.reason())
-}
-
-async fn until_refused(verifier: &Verifier, token: &str, expected: Reason) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while reason(verifier, token).await != Some(expected) {
-        assert!(Instant::now() < deadline, "still not {expected}");
-        tokio::time::sleep(Duration::from_millis(5)).await; // poll: another thread must learn it
-    }
-}
 
 type Verdict = tokio::task::JoinHandle<Result<Arc<AccessTokenClaims>, Refusal>>;
 
@@ -75,7 +63,7 @@ async fn the_issuers_url_is_all_it_takes_for_status_too() {
     let ignores = builder(&issuer).build().unwrap();
     issuer.publish(0, &[1]);
     let token = token(&issuer, 0, 0);
-    assert_eq!(reason(&follows, &token).await, Some(Reason::Revoked));
+    until_refused(&follows, &token, Reason::Revoked).await;
     assert_eq!(reason(&ignores, &token).await, None);
     assert!(ignores.status().is_none());
 }
@@ -118,7 +106,7 @@ async fn a_change_of_a_list_that_no_token_named_is_not_fetched() {
     issuer.publish(1, &[0xff]);
     until("the change", || verifier.status().unwrap().version == issuer.version()).await;
     assert_eq!(issuer.fetches(1), 0);
-    assert_eq!(reason(&verifier, &token(&issuer, 1, 7)).await, Some(Reason::Revoked));
+    until_refused(&verifier, &token(&issuer, 1, 7), Reason::Revoked).await;
     assert_eq!(issuer.fetches(1), 1);
 }
 
@@ -147,7 +135,7 @@ async fn a_status_of_several_bits_is_good_only_when_it_is_zero() {
         claims["status_list"]["bits"] = json!(bits);
         let published = Published { token: list_token(&claims).into(), version: None };
         issuer.serve_list(list, published, false);
-        assert_eq!(reason(&verifier, &token(&issuer, list, bad)).await, Some(Reason::Revoked), "{bits}");
+        until_refused(&verifier, &token(&issuer, list, bad), Reason::Revoked).await;
         if good != u64::MAX {
             assert_eq!(reason(&verifier, &token(&issuer, list, good)).await, None, "{bits}");
         }
@@ -161,7 +149,7 @@ async fn a101_two_issuers_in_one_process_are_kept_apart() {
     theirs.publish(0, &[0xff]);
     for _ in 0..2 {
         assert_eq!(reason(&our_verifier, &token(&ours, 0, 0)).await, None);
-        assert_eq!(reason(&their_verifier, &token(&theirs, 0, 0)).await, Some(Reason::Revoked));
+        until_refused(&their_verifier, &token(&theirs, 0, 0), Reason::Revoked).await;
         assert_eq!(reason(&our_verifier, &token(&theirs, 0, 0)).await, Some(Reason::WrongIssuer));
     }
     assert_eq!(their_verifier.status().unwrap().refused, 2);
