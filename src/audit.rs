@@ -11,7 +11,7 @@ mod detail;
 pub mod seal;
 
 pub use buffer::{Batch, Buffer, MOST};
-pub use detail::Detail;
+pub use detail::{BrokenChain, Detail};
 
 use crate::account::UserId;
 use crate::caller::{Caller, UserAgent};
@@ -88,6 +88,8 @@ pub enum Event<'a> {
     KeyImported(&'a str),
     /// `audit.dropped`: so many entries of refusals found no room, and are in the log alone.
     EntriesDropped(i64),
+    /// `audit.resealed`: the operator began a new chain of seals where the one before it was broken, in this way.
+    AuditResealed(&'static str),
     /// `root_key.added`: the operator added a root key to the file.
     RootKeyAdded(&'a str),
     /// `root_key.activated`: new secrets are made under another root key.
@@ -325,6 +327,9 @@ impl<'a> Event<'a> {
             Self::KeyCreated(kid) => key("key.created", kid),
             Self::KeyImported(kid) => key("key.imported", kid),
             Self::EntriesDropped(count) => Parts { count, is_fault: true, ..of("audit.dropped") },
+            Self::AuditResealed(fault) => {
+                Parts { reason: Some(fault), is_fault: true, ..of("audit.resealed") }
+            }
             Self::RootKeyAdded(id) => key("root_key.added", id),
             Self::RootKeyActivated(id) => key("root_key.activated", id),
             Self::RestoreDetected => Parts { is_fault: true, ..of("restore.detected") },

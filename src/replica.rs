@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use signet_guard::Timestamp;
 use tokio::sync::MutexGuard;
 
 /// A server at work on the database, perhaps one of several.
@@ -13,7 +14,7 @@ pub struct Replica {
     root_key_ids: ArcSwap<Vec<String>>,
     is_clock_right: AtomicBool,
     has_active_root_key: AtomicBool,
-    complaints: Mutex<BTreeMap<&'static str, String>>,
+    complaints: Mutex<BTreeMap<&'static str, (String, Option<Timestamp>)>>,
     weighed_root_keys: Mutex<Vec<String>>,
     report: tokio::sync::Mutex<()>,
 }
@@ -75,11 +76,31 @@ impl Replica {
 
     /// How a task went, if that is news: what is wrong every second is said once. `None`: all is well.
     pub fn news(&self, task: &'static str, complaint: Option<&str>) -> Option<News> {
+        self.news_at(task, complaint, None)
+    }
+
+    /// The same for what an operator has to mend: it is news again when it was told an hour ago.
+    pub fn news_every_hour(
+        &self,
+        task: &'static str,
+        complaint: Option<&str>,
+        now: Timestamp,
+    ) -> Option<News> {
+        self.news_at(task, complaint, Some(now))
+    }
+
+    fn news_at(&self, task: &'static str, complaint: Option<&str>, now: Option<Timestamp>) -> Option<News> {
         let mut complaints = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
         match complaint {
-            Some(text) if complaints.get(task).is_some_and(|before| before == text) => None,
+            Some(text)
+                if complaints
+                    .get(task)
+                    .is_some_and(|(before, told)| before == text && is_fresh(*told, now)) =>
+            {
+                None
+            }
             Some(text) => {
-                complaints.insert(task, text.to_owned());
+                complaints.insert(task, (text.to_owned(), now));
                 Some(News::Wrong)
             }
             None => complaints.remove(task).map(|_| News::RightAgain),
@@ -95,6 +116,12 @@ impl Replica {
     pub fn weighed_root_keys(&self, ids: Vec<String>) {
         *self.weighed_root_keys.lock().unwrap_or_else(PoisonError::into_inner) = ids;
     }
+}
+
+/// Whether what was told then need not be told again now. A clock may have been set back meanwhile.
+fn is_fresh(told: Option<Timestamp>, now: Option<Timestamp>) -> bool {
+    const HOUR: u64 = 3_600;
+    told.zip(now).is_none_or(|(told, now)| told.as_seconds().abs_diff(now.as_seconds()) < HOUR)
 }
 
 /// What is to be said of a task that works again and again.
@@ -126,5 +153,22 @@ mod tests {
         assert_eq!(replica.news("one", Some("never")), Some(News::Wrong));
         assert_eq!(replica.news("one", None), Some(News::RightAgain));
         assert_eq!(replica.news("one", None), None);
+    }
+
+    #[test]
+    fn what_an_operator_has_to_mend_is_said_every_hour() {
+        let replica = Replica::new();
+        let news = |second: i64, complaint: Option<&str>| {
+            replica.news_every_hour("one", complaint, Timestamp::from_seconds(second))
+        };
+        assert_eq!(news(0, Some("no")), Some(News::Wrong));
+        assert_eq!(news(3_599, Some("no")), None);
+        assert_eq!(news(3_600, Some("no")), Some(News::Wrong));
+        assert_eq!(news(3_610, Some("never")), Some(News::Wrong), "another kind");
+        assert_eq!(news(7_209, Some("never")), None);
+        assert_eq!(news(3_610 - 3_600, Some("never")), Some(News::Wrong), "the clock was set back");
+        assert_eq!(news(20, None), Some(News::RightAgain));
+        assert_eq!(news(30, None), None);
+        assert_eq!(news(40, Some("never")), Some(News::Wrong));
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::account::{Email, Role};
 use crate::jose::AuditKeys;
+use crate::store::AuditHead;
 
 /// The `detail` of an entry.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -21,6 +22,38 @@ pub struct Detail {
     /// The roles as they are now. The operator's own words, and no secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    broken: Option<BrokenChain>,
+}
+
+/// A chain of seals that was broken and begun anew: what is left of it for whoever looks into it.
+#[derive(Debug, Clone, Serialize)]
+pub struct BrokenChain {
+    /// What did not hold, in words.
+    fault: String,
+    /// The newest seal that its head named; nothing when there was no head.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seal: Option<i64>,
+    /// The newest swept one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    swept: Option<i64>,
+    /// The MAC of that head, base64url.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
+}
+
+impl BrokenChain {
+    /// With this fault, and both ends as they were found.
+    pub fn of(fault: String, head: Option<&AuditHead>) -> Self {
+        Self {
+            fault,
+            seal: head.map(|head| head.seal),
+            swept: head.map(|head| head.swept),
+            // Whatever stands there now.
+            mac: head
+                .map(|head| URL_SAFE_NO_PAD.encode(head.mac.iter().copied().take(64).collect::<Vec<_>>())),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -64,6 +97,13 @@ impl Detail {
         let digest = |email: &Email| keys.and_then(|keys| keys.digest(email.as_str()));
         self.before.email = before.and_then(digest);
         self.after.email = digest(after);
+        self
+    }
+
+    /// A chain of seals that was broken.
+    #[must_use]
+    pub fn broken_chain(mut self, broken: BrokenChain) -> Self {
+        self.broken = Some(broken);
         self
     }
 

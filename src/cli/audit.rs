@@ -1,6 +1,7 @@
 //! `signet audit`.
 
 use std::io::{self, Write as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,7 +13,8 @@ use super::{Failure, say};
 use crate::account::{Email, UserId};
 use crate::app::App;
 use crate::flow::accounts;
-use crate::flow::audit_log::{self, Follower, Known};
+use crate::flow::audit_log::{self, Fault, Follower, Known, Verified};
+use crate::jose::AuditKeys;
 use crate::store::{AuditFilter, AuditRow, StoredAudit};
 
 /// How often `--follow` looks.
@@ -26,6 +28,12 @@ pub(super) struct Arguments {
     /// With --verify: this seal, which an earlier check printed, must be among those there are.
     #[arg(long, value_name = "SEAL", requires = "verify", value_parser = known)]
     expect: Option<Known>,
+    /// After --verify found the log changed: seal it anew from there on, as it is, with an entry that says what was broken.
+    #[arg(long, conflicts_with_all = ["verify", "follow", "json", "user", "event", "since", "limit"])]
+    reseal: bool,
+    /// With --reseal: seals made under this root key cannot be checked any more, because it is lost for good.
+    #[arg(long, value_name = "ID", requires = "reseal")]
+    lost_root_key: Option<String>,
     /// Go on with what comes, until Ctrl-C.
     #[arg(long)]
     follow: bool,
@@ -62,6 +70,9 @@ enum Reader {
 pub(super) async fn run(app: &App, arguments: Arguments) -> Result<(), Failure> {
     if arguments.verify {
         return verify(app, arguments.expect).await;
+    }
+    if arguments.reseal {
+        return reseal(app, arguments.lost_root_key.as_deref()).await;
     }
     let filter = AuditFilter {
         since: match arguments.since {
@@ -141,17 +152,55 @@ async fn follow(
 }
 
 async fn verify(app: &App, expected: Option<Known>) -> Result<(), Failure> {
-    let keys = audit_log::keys(app).map_err(Failure::of)?.ok_or_else(|| {
-        Failure::Failed("there is no root key yet, so nothing was ever sealed with it".to_owned())
-    })?;
+    let keys = sealing_keys(app)?;
     let found = audit_log::verify(app, &keys, expected.as_ref()).await.map_err(Failure::of)?;
-    if let Some(fault) = found.fault {
-        return Err(Failure::Failed(format!("the audit log is not as it was written: {fault}")));
+    report(app, &found).await
+}
+
+async fn reseal(app: &App, lost: Option<&str>) -> Result<(), Failure> {
+    let keys = sealing_keys(app)?;
+    let done = audit_log::reseal(app, &keys, lost).await.map_err(Failure::of)?;
+    if let Some(fault) = &done.was.fault {
+        say(format_args!("Broken:          {}", in_full(fault, &done.was)))?;
+    }
+    say(format_args!("Seals kept:      {}", done.kept.saturating_sub(done.now.swept)))?;
+    report(app, &done.now).await
+}
+
+fn sealing_keys(app: &App) -> Result<Arc<AuditKeys>, Failure> {
+    audit_log::keys(app).map_err(Failure::of)?.ok_or_else(|| {
+        Failure::Failed("there is no root key yet, so nothing was ever sealed with it".to_owned())
+    })
+}
+
+async fn report(app: &App, found: &Verified) -> Result<(), Failure> {
+    if let Some(fault) = &found.fault {
+        let cure = match fault {
+            Fault::UnknownKey(..) | Fault::Forgotten(_) | Fault::Outlived(_) => "",
+            _ => {
+                "\nkeep a copy of the database as evidence; then `signet audit --reseal` seals what is there now, and \
+                 leaves an entry of what was broken"
+            }
+        };
+        let fault = in_full(fault, found);
+        return Err(Failure::Failed(format!("the audit log is not as it was written: {fault}{cure}")));
     }
     say("The audit log is as it was written.")?;
+    for broken in audit_log::resealed(app).await.map_err(Failure::of)? {
+        say(format_args!("Sealed anew:     entry {}: {}", broken.id, text(&broken.row)))?;
+    }
     say(format_args!("Entries:         {} under {} seals", found.entries, found.newest - found.swept))?;
     say(format_args!("Not sealed yet:  {}", found.unsealed))?;
-    say(format_args!("Newest seal:     {}", found.known.map_or("none".to_owned(), |known| known.to_string())))
+    let newest = found.known.as_ref().map_or("none".to_owned(), ToString::to_string);
+    say(format_args!("Newest seal:     {newest}"))
+}
+
+fn in_full(fault: &Fault, found: &Verified) -> String {
+    match found.suspects {
+        Some((first, last)) if first == last => format!("{fault} (entry {first})"),
+        Some((first, last)) => format!("{fault} (entries {first} to {last})"),
+        None => fault.to_string(),
+    }
 }
 
 fn known(text: &str) -> Result<Known, &'static str> {

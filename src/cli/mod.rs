@@ -127,6 +127,12 @@ fn say(line: impl std::fmt::Display) -> Result<(), Failure> {
     }
 }
 
+/// Says something to the person at the terminal that is no part of the command's result.
+#[allow(clippy::print_stderr, reason = "scripts read standard output alone")]
+fn remark(line: &str) {
+    eprintln!("{line}");
+}
+
 /// Prints a document for a program to read.
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     say(serde_json::to_string_pretty(value).map_err(Failure::of)?)

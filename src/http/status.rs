@@ -1,5 +1,6 @@
 //! `/status`: which tokens were revoked, for APIs that verify offline.
 
+use std::num::IntErrorKind;
 use std::sync::Arc;
 
 use actix_web::http::header::ETAG;
@@ -111,7 +112,12 @@ fn since(request: &HttpRequest) -> Result<Option<i64>, Problem> {
     let mut all = url::form_urlencoded::parse(request.query_string().as_bytes())
         .filter_map(|(name, value)| (name == "since").then_some(value));
     let Some(value) = all.next() else { return Ok(None) };
-    match value.parse() {
+    let version = match value.parse::<i64>() {
+        // No version is so high: like any other that never was, it is told to begin anew, or its sender never would.
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Ok(i64::MAX),
+        outcome => outcome,
+    };
+    match version {
         Ok(version @ 0..) if all.next().is_none() => Ok(Some(version)),
         _ => Err(Problem::invalid(vec![FieldFault {
             field: "since".to_owned(),

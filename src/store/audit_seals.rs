@@ -12,7 +12,11 @@ const INSERT_SEAL: &str =
 const HEAD: &str = "SELECT seal, swept, root_key_id, mac FROM audit_head";
 // Of several replicas that seal or sweep at once, one moves the head. It holds the row until its unit ends.
 const MOVE_HEAD: &str = "UPDATE audit_head SET seal = $3, swept = $4, root_key_id = $5, mac = $6 \
-     WHERE seal = $1 AND swept = $2";
+     WHERE seal = $1 AND swept = $2 AND mac = $7";
+const INSERT_HEAD: &str = "INSERT INTO audit_head (only_row, seal, swept, root_key_id, mac) VALUES (1, $1, $2, $3, $4) \
+     ON CONFLICT (only_row) DO NOTHING";
+const RELEASE_ENTRIES: &str = "UPDATE audit SET seal = NULL WHERE seal > $1 OR seal <= $2";
+const DELETE_BROKEN_SEALS: &str = "DELETE FROM audit_seals WHERE seal > $1 OR seal < $2 OR seal < 1";
 const SEAL_ENTRIES: &str = "UPDATE audit SET seal = $1 WHERE seal IS NULL AND id >= $2 AND id <= $3";
 const DELETE_ENTRIES: &str = "DELETE FROM audit WHERE seal = $1";
 const DELETE_SEALS: &str = "DELETE FROM audit_seals WHERE seal < $1";
@@ -51,15 +55,13 @@ pub struct AuditHead {
 }
 
 impl Tx {
-    /// Both ends of the chain.
+    /// Both ends of the chain. `None`: somebody removed the row.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when they are missing; otherwise as every statement.
-    pub async fn audit_head(&mut self) -> Result<AuditHead, StoreError> {
+    /// As every statement.
+    pub async fn audit_head(&mut self) -> Result<Option<AuditHead>, StoreError> {
         let row: Option<(i64, i64, String, Vec<u8>)> = fetch_optional!(self, sqlx::query_as(HEAD))?;
-        let missing = StoreError::Corrupt { table: "audit_head", what: "it is empty" };
-        let (seal, swept, root_key_id, mac) = row.ok_or(missing)?;
-        Ok(AuditHead { seal, swept, root_key_id, mac })
+        Ok(row.map(|(seal, swept, root_key_id, mac)| AuditHead { seal, swept, root_key_id, mac }))
     }
 
     /// Seals from this number on, in order.
@@ -129,6 +131,40 @@ impl Tx {
         Ok(true)
     }
 
+    /// Moves the head, or makes one where there is none, to where the chain holds; no seal covers the other entries any
+    /// more, and seals beyond those ends are removed. `false`: somebody else moved it first; nothing was written.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn reseal_audit(
+        &mut self,
+        from: Option<&AuditHead>,
+        to: &AuditHead,
+    ) -> Result<bool, StoreError> {
+        let is_moved = match from {
+            Some(from) => self.move_audit_head(from, to).await?,
+            None => self.insert_audit_head(to).await?,
+        };
+        if !is_moved {
+            return Ok(false);
+        }
+        execute!(self, sqlx::query(RELEASE_ENTRIES).bind(to.seal).bind(to.swept))?;
+        execute!(self, sqlx::query(DELETE_BROKEN_SEALS).bind(to.seal).bind(to.swept))?;
+        Ok(true)
+    }
+
+    async fn insert_audit_head(&mut self, head: &AuditHead) -> Result<bool, StoreError> {
+        let inserted = execute!(
+            self,
+            sqlx::query(INSERT_HEAD)
+                .bind(head.seal)
+                .bind(head.swept)
+                .bind(head.root_key_id.as_str())
+                .bind(head.mac.as_slice())
+        )?;
+        Ok(inserted == 1)
+    }
+
     async fn move_audit_head(&mut self, from: &AuditHead, to: &AuditHead) -> Result<bool, StoreError> {
         let moved = execute!(
             self,
@@ -139,6 +175,7 @@ impl Tx {
                 .bind(to.swept)
                 .bind(to.root_key_id.as_str())
                 .bind(to.mac.as_slice())
+                .bind(from.mac.as_slice())
         )?;
         Ok(moved == 1)
     }

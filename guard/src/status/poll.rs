@@ -19,6 +19,9 @@ const MAX_BODY: u64 = 256 * 1024;
 /// version it was asked about is then new to it.
 const CONFIRMED: Duration = Duration::from_secs(2);
 
+/// How long an issuer is asked without the version that it refused, before it is offered that version again.
+const REFUSED: Duration = Duration::from_secs(30);
+
 /// What changed since the version that was asked for.
 #[derive(Deserialize)]
 struct Changes {
@@ -36,8 +39,13 @@ enum PollError {
     Request(#[from] RequestError),
     #[error("not a list of changes: {0}")]
     Changes(#[from] serde_json::Error),
-    #[error("version {found} after version {known}")]
-    SteppedBack { found: u64, known: u64 },
+}
+
+impl PollError {
+    /// Whether the issuer takes the question for a bad one: it cannot make anything of the version.
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Request(RequestError::Status { status: 400, .. }))
+    }
 }
 
 /// Where the follower stands.
@@ -47,6 +55,8 @@ struct Progress {
     pace: Pace,
     /// Since when every answer says that the issuer begins anew.
     restart: Option<Instant>,
+    /// When the issuer refused the version: a huge one that it told by mistake, for example.
+    refused: Option<Instant>,
     /// Whether the log was told that the status is stale.
     is_stale: bool,
 }
@@ -78,9 +88,11 @@ impl Follower {
         self.polls.fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();
         // After a failure what counts is to hear the issuer again, and not only once something has changed.
-        let is_patient = progress.version.is_some() && !progress.pace.has_failed();
+        let is_refused = progress.refused.is_some_and(|at| at.elapsed() < REFUSED);
+        let since = progress.version.filter(|_| !is_refused);
+        let is_patient = since.is_some() && !progress.pace.has_failed();
         let wait = is_patient.then(|| pace::wait(self.bound(), self.due()));
-        match self.poll(progress.version, wait).and_then(|changes| self.take(progress, changes)) {
+        match self.poll(since, wait).map(|changes| self.take(progress, since, changes)) {
             Ok(None) => progress.pace.note(Outcome::AnsweredEarly),
             Ok(Some((version, has_changed))) => {
                 if progress.pace.has_failed() {
@@ -89,12 +101,16 @@ impl Follower {
                 }
                 self.hear();
                 progress.version = Some(version);
-                let is_early = wait.is_some_and(|wait| began.elapsed() < wait / 2) && !has_changed;
+                // Whoever is asked without a version has nothing to wait for.
+                let is_early = wait.map_or(is_refused, |wait| began.elapsed() < wait / 2) && !has_changed;
                 progress.pace.note(if is_early { Outcome::AnsweredEarly } else { Outcome::Answered });
             }
             Err(error) => {
                 if !progress.pace.has_failed() {
                     tracing::warn!(issuer = self.issuer(), %error, "could not ask for the issuer's status");
+                }
+                if since.is_some() && error.is_refusal() {
+                    progress.refused = Some(began);
                 }
                 progress.pace.note(Outcome::Failed);
             }
@@ -113,37 +129,37 @@ impl Follower {
         Ok(serde_json::from_slice(&answer.body)?)
     }
 
-    /// Marks what has changed. The new version, and whether there was anything; `None` if that is not to be believed yet.
-    fn take(&self, progress: &mut Progress, changes: Changes) -> Result<Option<(u64, bool)>, PollError> {
+    /// Marks what has changed since a version, or since it is not known which. The new version, and whether there was
+    /// anything; `None` if that is not to be believed yet.
+    fn take(&self, progress: &mut Progress, since: Option<u64>, changes: Changes) -> Option<(u64, bool)> {
         let (now, found) = (self.now(), changes.version);
         // Before any list is marked: one that comes to be held meanwhile is fetched at this version or a later one.
         let tell = || self.version.store(found, Ordering::Relaxed);
-        match progress.version {
-            // A list that was fetched before this answer may lack a change that the answer already counts.
-            None => {
-                tell();
-                self.lists().iter().for_each(|list| list.announce(now, 0, false));
+        let is_anew = progress.version.is_some_and(|known| changes.restart || found < known);
+        if is_anew {
+            if progress.restart.get_or_insert_with(Instant::now).elapsed() < CONFIRMED {
+                return None;
             }
-            Some(_) if changes.restart => {
-                if progress.restart.get_or_insert_with(Instant::now).elapsed() < CONFIRMED {
-                    return Ok(None);
-                }
-                tracing::warn!(
-                    issuer = self.issuer(),
-                    "the issuer's status begins anew: all lists are fetched"
-                );
-                tell();
-                self.lists().iter().for_each(|list| list.announce(now, 0, true));
-            }
-            Some(known) if found < known => return Err(PollError::SteppedBack { found, known }),
-            Some(known) => {
-                tell();
+            tracing::warn!(issuer = self.issuer(), "the issuer's status begins anew: all lists are fetched");
+        }
+        tell();
+        match (progress.version, since) {
+            _ if is_anew => self.lists().iter().for_each(|list| list.announce(now, 0, true)),
+            // It was asked without the version that it refused, and nothing has happened since.
+            (Some(known), None) if known == found => {}
+            // Which lists have changed is not told. And a list that was fetched before the first answer may lack a change
+            // that the answer already counts.
+            (_, None) | (None, _) => self.lists().iter().for_each(|list| list.announce(now, 0, false)),
+            (Some(known), Some(_)) => {
                 let held = changes.lists.iter().filter_map(|uri| self.known(uri));
                 held.for_each(|list| list.announce(now, known.saturating_add(1), false));
             }
         }
         progress.restart = None;
-        Ok(Some((found, changes.restart || !changes.lists.is_empty())))
+        if progress.version != Some(found) {
+            progress.refused = None;
+        }
+        Some((found, is_anew || !changes.lists.is_empty()))
     }
 
     fn tell_staleness(&self, progress: &mut Progress) {

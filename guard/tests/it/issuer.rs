@@ -20,6 +20,18 @@ pub(crate) struct Published {
     pub(crate) version: Option<u64>,
 }
 
+/// What is said to a version that never was.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beyond {
+    /// That versions count anew.
+    #[default]
+    Restart,
+    /// The version of now, and nothing else.
+    Silent,
+    /// 400.
+    Refused,
+}
+
 #[derive(Default)]
 struct State {
     version: u64,
@@ -29,6 +41,7 @@ struct State {
     canned: Option<(u16, String)>,
     /// How many more polls are answered so.
     helpings: usize,
+    beyond: Beyond,
     /// Connections are closed without a word.
     is_down: bool,
     /// Lists are not answered meanwhile.
@@ -128,6 +141,10 @@ impl Issuer {
             state.canned = Some((status, body.to_owned()));
             state.helpings = helpings;
         });
+    }
+
+    pub(crate) fn say_beyond(&self, beyond: Beyond) {
+        self.change(|state| state.beyond = beyond);
     }
 
     pub(crate) fn stop(&self) {
@@ -241,7 +258,11 @@ impl Issuer {
         };
         let answer = match since {
             None => json!({ "version": version, "lists": [] }),
-            Some(since) if since > version => json!({ "version": version, "lists": [], "restart": true }),
+            Some(since) if since > version => match state.beyond {
+                Beyond::Restart => json!({ "version": version, "lists": [], "restart": true }),
+                Beyond::Silent => json!({ "version": version, "lists": [] }),
+                Beyond::Refused => return Some((400, "{}".to_owned())),
+            },
             Some(since) => json!({ "version": version, "lists": lists(since) }),
         };
         Some((200, answer.to_string()))

@@ -8,7 +8,7 @@ use signet_guard::{Reason, StalePolicy, Verifier};
 
 use crate::forge::{NOW, b64, clock, foreign_key, key, sign};
 use crate::issuer::{
-    Issuer, Published, builder, list_claims, list_header, list_token, reason, source, token, until,
+    Beyond, Issuer, Published, builder, list_claims, list_header, list_token, reason, source, token, until,
     until_refused, verifier,
 };
 
@@ -159,40 +159,73 @@ async fn a139_a_list_is_asked_for_as_of_the_version_that_was_told() {
 
 #[actix_web::test]
 async fn a130_after_a_restart_of_its_count_every_list_is_fetched_anew() {
+    for beyond in [Beyond::Restart, Beyond::Silent, Beyond::Refused] {
+        let issuer = Issuer::start();
+        issuer.say_beyond(beyond);
+        issuer.publish(0, &[1]);
+        issuer.set_version(50);
+        let verifier = verifier(&issuer);
+        let token = token(&issuer, 0, 0);
+        until_refused(&verifier, &token, Reason::Revoked).await;
+        until("a poll that waits", || issuer.waiting() == 1 && issuer.polls() == 2).await;
+        let fetches = issuer.fetches(0);
+        let mut older = list_claims(&issuer, 0, &[0]);
+        older["iat"] = json!(NOW - 100);
+        issuer.serve_list(0, Published { token: list_token(&older).into(), version: Some(1) }, false);
+        issuer.set_version(3);
+        let what = format!("{beyond:?}");
+        until(&what, || verifier.status().unwrap().version == 3).await;
+        until(&what, || issuer.fetches(0) > fetches && verifier.status().unwrap().outdated == 0).await;
+        assert_eq!(reason(&verifier, &token).await, None, "{what}");
+    }
+}
+
+#[actix_web::test]
+async fn a130_an_issuer_that_once_told_a_version_it_refuses_is_followed_again() {
     let issuer = Issuer::start();
-    issuer.publish(0, &[1]);
-    issuer.set_version(50);
+    issuer.say_beyond(Beyond::Refused);
     let verifier = verifier(&issuer);
     let token = token(&issuer, 0, 0);
-    until_refused(&verifier, &token, Reason::Revoked).await;
-    until("a poll that waits", || issuer.waiting() == 1).await;
-    let fetches = issuer.fetches(0);
-    let mut older = list_claims(&issuer, 0, &[0]);
-    older["iat"] = json!(NOW - 100);
-    issuer.serve_list(0, Published { token: list_token(&older).into(), version: Some(1) }, false);
-    issuer.set_version(3);
-    until("the restart", || verifier.status().unwrap().version == 3).await;
-    until("the list", || issuer.fetches(0) > fetches && verifier.status().unwrap().outdated == 0).await;
     assert_eq!(reason(&verifier, &token).await, None);
+    until("a poll that waits", || issuer.waiting() == 1 && issuer.polls() == 2).await;
+    let (began, polls) = (Instant::now(), issuer.polls());
+    issuer.can(1, 200, &json!({ "version": u64::MAX, "lists": [issuer.uri(0)] }).to_string());
+    issuer.nudge();
+    until("the huge version", || verifier.status().unwrap().version == u64::MAX).await;
+    issuer.publish(0, &[1]);
+    until("the version", || verifier.status().unwrap().version == issuer.version()).await;
+    until("the list", || verifier.status().unwrap().outdated == 0).await;
+    assert_eq!(reason(&verifier, &token).await, Some(Reason::Revoked));
+    until("a poll that waits", || issuer.waiting() == 1).await;
+    let allowed = 2 + began.elapsed().as_millis() / 200;
+    assert!((issuer.polls() - polls) as u128 <= allowed, "{:?}", issuer.requests());
 }
 
 #[actix_web::test]
 async fn a139_a_replica_that_lags_is_not_taken_for_a_restart() {
-    let issuer = Issuer::start();
-    issuer.publish(0, &[1]);
-    let verifier = verifier(&issuer);
-    let revoked = token(&issuer, 0, 0);
-    until_refused(&verifier, &revoked, Reason::Revoked).await;
-    until("a poll that waits", || issuer.waiting() == 1).await;
-    let (fetches, polls) = (issuer.fetches(0), issuer.polls());
-    let older = list_token(&list_claims(&issuer, 0, &[0]));
-    issuer.serve_list(0, Published { token: older.into(), version: Some(1) }, false);
-    issuer.can(1, 200, r#"{"version":1,"restart":true,"lists":[]}"#);
-    issuer.nudge();
-    until("the next polls", || issuer.polls() >= polls + 2).await;
-    until("the version", || verifier.status().unwrap().version == issuer.version()).await;
-    assert_eq!(issuer.fetches(0), fetches);
-    assert_eq!(reason(&verifier, &revoked).await, Some(Reason::Revoked));
+    for (status, body) in [
+        (200, r#"{"version":1,"restart":true,"lists":[]}"#),
+        (200, r#"{"version":1,"lists":[]}"#),
+        (400, "{}"),
+    ] {
+        let issuer = Issuer::start();
+        issuer.publish(0, &[1]);
+        let verifier = verifier(&issuer);
+        let revoked = token(&issuer, 0, 0);
+        until_refused(&verifier, &revoked, Reason::Revoked).await;
+        until("a poll that waits", || issuer.waiting() == 1 && issuer.polls() == 2).await;
+        let (fetches, polls) = (issuer.fetches(0), issuer.polls());
+        let older = list_token(&list_claims(&issuer, 0, &[0]));
+        issuer.serve_list(0, Published { token: older.into(), version: Some(1) }, false);
+        issuer.can(1, status, body);
+        issuer.nudge();
+        until("the next polls", || issuer.polls() >= polls + 2).await;
+        until("the version", || verifier.status().unwrap().version == issuer.version()).await;
+        // Without a version it is not told which lists have changed, so that the older one is looked at.
+        let looked = issuer.fetches(0) - fetches;
+        assert!(looked == 0 || status == 400, "{looked} fetches: {body}");
+        assert_eq!(reason(&verifier, &revoked).await, Some(Reason::Revoked), "{status} {body}");
+    }
 }
 
 #[actix_web::test]
@@ -236,6 +269,7 @@ async fn a139_no_answer_makes_it_ask_more_than_five_times_a_second() {
         (200, "not json".to_owned()),
         (200, " ".repeat(300 * 1024)),
         (302, String::new()),
+        (400, "{}".to_owned()),
         (404, "{}".to_owned()),
         (500, String::new()),
     ] {

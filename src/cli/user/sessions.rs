@@ -9,7 +9,7 @@ use super::{explain, print_json, say};
 use crate::account::Email;
 use crate::app::App;
 use crate::caller::UserAgent;
-use crate::cli::Failure;
+use crate::cli::{Failure, remark};
 use crate::flow::{deletion, sessions};
 use crate::grant::SessionId;
 use crate::store::Session;
@@ -59,6 +59,9 @@ pub(super) async fn list(app: &App, email: Email, json: bool) -> Result<(), Fail
     let lines: Vec<SessionLine<'_>> = sessions.iter().map(SessionLine::from).collect();
     if json {
         return print_json(&lines);
+    }
+    if lines.is_empty() {
+        remark("no sessions");
     }
     sessions.iter().zip(&lines).try_for_each(|(session, line)| {
         let used = at_time(session.last_used_at);

@@ -2,12 +2,14 @@
 
 mod read;
 mod refusals;
+mod reseal;
 mod seal;
 mod sweep;
 mod verify;
 
-pub use read::{Follower, newest, page};
+pub use read::{Follower, newest, page, resealed};
 pub use refusals::{flush, flush_in_turn, flush_last, refused};
+pub use reseal::{ResealError, Resealed, reseal};
 pub use seal::seal;
 pub use sweep::sweep;
 pub use verify::{Fault, Known, Verified, verify};

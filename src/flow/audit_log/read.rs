@@ -52,6 +52,16 @@ pub async fn newest(app: &App, filter: &AuditFilter, count: u32) -> Result<Vec<S
         .await
 }
 
+/// The newest entries that tell of a broken chain that was sealed anew, oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn resealed(app: &App) -> Result<Vec<StoredAudit>, StoreError> {
+    const MOST: u32 = 100;
+    let since = Timestamp::from_seconds(i64::MIN);
+    newest(app, &AuditFilter { since, user_id: None, event: Some("audit.resealed".to_owned()) }, MOST).await
+}
+
 /// Follows the log from now on.
 #[derive(Debug)]
 pub struct Follower {

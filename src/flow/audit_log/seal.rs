@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::audit::seal::{head_parts, seal_parts};
 use crate::jose::{AuditKeys, SealCheck};
+use crate::replica::News;
 use crate::store::{AuditHead, AuditSeal, StoreError, StoredAudit};
 
 /// Entries under one seal: little enough to be read, sealed and swept at once.
@@ -11,58 +12,74 @@ const ENTRIES_AT_ONCE: i64 = 500;
 /// Seals made in one turn at most.
 const SEALS_AT_ONCE: usize = 40;
 
+/// Why the chain cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ChainError {
+    /// The row of both ends is gone.
+    #[error("the record of where the chain of seals ends is missing")]
+    Missing,
+    /// Going on would heal what somebody broke.
+    #[error("the end of the chain of seals does not hold")]
+    Broken,
+    /// It may hold.
+    #[error("it was sealed under root key {0}, which is not in the root key file: put it back")]
+    UnknownKey(String),
+    /// The database fails.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Seals what is not sealed yet. Safe on several replicas at once: each seal is made by one of them.
 pub async fn seal(app: &App) {
+    let Some(keys) = app.keyring.audit_keys() else { return };
     for _ in 0..SEALS_AT_ONCE {
-        match seal_once(app).await {
-            Ok(true) => {}
-            Ok(false) => {
-                if app.replica.news("audit.seal", None).is_some() {
-                    tracing::info!("the audit log is sealed again");
-                }
-                return;
-            }
-            // An entry was committed late: this round sees it.
-            Err(StoreError::Overtaken) => {}
-            Err(error) => {
-                if app.replica.news("audit.seal", Some(&error.to_string())).is_some() {
-                    let cause = std::error::Error::source(&error).map(tracing::field::display);
-                    tracing::warn!(error = %error, cause, "the audit log was not sealed; it is tried again");
-                }
-                return;
-            }
+        match seal_once(app, &keys).await {
+            // An entry was committed late: the next round sees it.
+            Ok(true) | Err(ChainError::Store(StoreError::Overtaken)) => {}
+            outcome => return tell(app, outcome.err()),
         }
     }
 }
 
-/// Both ends of the chain and the newest seal, or nothing, when they are not as they were left.
-pub(super) async fn sound_head(
-    app: &App,
-    keys: &AuditKeys,
-) -> Result<Option<(AuditHead, Vec<u8>)>, StoreError> {
+/// What stays broken until somebody mends it is told again every hour, and not at every turn.
+fn tell(app: &App, error: Option<ChainError>) {
+    let complaint = error.as_ref().map(ToString::to_string);
+    let news = app.replica.news_every_hour("audit.seal", complaint.as_deref(), app.clock.now());
+    let cause = error.as_ref().and_then(std::error::Error::source).map(tracing::field::display);
+    match (news, &error) {
+        (Some(News::RightAgain), _) => tracing::info!("the audit log is sealed again"),
+        (Some(News::Wrong), Some(ChainError::Store(error))) if error.is_temporary() => {
+            tracing::warn!(error = %error, cause, "the audit log was not sealed; it is tried again");
+        }
+        (Some(News::Wrong), Some(error)) => tracing::error!(
+            error = %error,
+            cause,
+            "the audit log cannot be sealed: nothing more is sealed or removed; see `signet audit --verify`"
+        ),
+        _ => {}
+    }
+}
+
+/// Both ends of the chain and the MAC of the newest seal, when they are as they were left.
+pub(super) async fn sound_head(app: &App, keys: &AuditKeys) -> Result<(AuditHead, Vec<u8>), ChainError> {
     let (head, last) = app
         .db
         .read((), |tx, ()| {
             Box::pin(async move {
                 let head = tx.audit_head().await?;
-                let last = tx.audit_seal(head.seal).await?;
+                let newest = head.as_ref().map_or(0, |head| head.seal);
+                let last = tx.audit_seal(newest).await?;
                 Ok((head, last))
             })
         })
         .await?;
+    let head = head.ok_or(ChainError::Missing)?;
     let last = last.map(|seal| seal.mac).unwrap_or_default();
     match check_head(keys, &head, &last) {
-        SealCheck::Holds => return Ok(Some((head, last))),
-        SealCheck::UnknownKey => tracing::error!(
-            root_key = head.root_key_id,
-            "the audit log was sealed under a root key that is not in the root key file: put it back"
-        ),
-        // Going on would heal what somebody broke.
-        SealCheck::Broken => tracing::error!(
-            "the audit log is not as it was sealed: nothing more is sealed or removed; see `signet audit --verify`"
-        ),
+        SealCheck::Holds => Ok((head, last)),
+        SealCheck::UnknownKey => Err(ChainError::UnknownKey(head.root_key_id)),
+        SealCheck::Broken => Err(ChainError::Broken),
     }
-    Ok(None)
 }
 
 /// Whether the head holds. An empty one is that of a database in which nothing was sealed yet.
@@ -81,15 +98,14 @@ pub(super) fn moved(keys: &AuditKeys, seal: i64, swept: i64, last: &[u8]) -> Opt
 }
 
 /// Makes one seal. `false`: there was nothing to seal, or somebody else is at it.
-async fn seal_once(app: &App) -> Result<bool, StoreError> {
-    let Some(keys) = app.keyring.audit_keys() else { return Ok(false) };
+pub(super) async fn seal_once(app: &App, keys: &AuditKeys) -> Result<bool, ChainError> {
     // Before the entries: if somebody else seals them meanwhile the head has moved, and nothing has to be rolled back.
-    let Some((head, previous)) = sound_head(app, &keys).await? else { return Ok(false) };
+    let (head, previous) = sound_head(app, keys).await?;
     let entries =
         app.db.read((), |tx, ()| Box::pin(async move { tx.unsealed_audit(ENTRIES_AT_ONCE).await })).await?;
     let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(false) };
     let ids = [first.id, last.id];
-    let Some((seal, to)) = make(app, &keys, &head, &previous, &entries) else { return Ok(false) };
+    let Some((seal, to)) = make(app, keys, &head, &previous, &entries) else { return Ok(false) };
     let made = app
         .db
         .write((seal, ids, head, to), |tx, (seal, ids, from, to)| {

@@ -30,7 +30,12 @@ impl Known {
         Some(Self { seal, tag: tag.to_ascii_lowercase() })
     }
 
-    fn of(seal: i64, mac: &[u8]) -> Self {
+    /// The number of the seal.
+    pub fn number(&self) -> i64 {
+        self.seal
+    }
+
+    pub(super) fn of(seal: i64, mac: &[u8]) -> Self {
         let tag = mac.iter().take(Self::DIGITS / 2).map(|byte| format!("{byte:02x}")).collect();
         Self { seal, tag }
     }
@@ -45,9 +50,11 @@ impl fmt::Display for Known {
 /// What a look at the whole log found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
+    /// Both ends of the chain as they were found; `None`: their record is missing.
+    pub head: Option<AuditHead>,
     /// The newest seal; 0: none.
     pub newest: i64,
-    /// The same, to be noted elsewhere.
+    /// The newest one that holds, to be noted elsewhere.
     pub known: Option<Known>,
     /// The newest seal whose entries were removed because of their age; 0: none.
     pub swept: i64,
@@ -57,6 +64,9 @@ pub struct Verified {
     pub unsealed: i64,
     /// The first thing that does not hold.
     pub fault: Option<Fault>,
+    /// The first and the last entry that are there under the seal which does not hold: one of them, or one that was between
+    /// them, breaks the chain.
+    pub suspects: Option<(i64, i64)>,
 }
 
 /// What does not hold.
@@ -82,6 +92,27 @@ pub enum Fault {
     Outlived(i64),
     /// The record of where the chain begins and ends was changed: seals at its end may have been removed.
     HeadChanged,
+    /// That record is gone.
+    HeadMissing,
+}
+
+impl Fault {
+    /// What the entry of a resealed log says of it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::SealMissing(_) => "seal-missing",
+            Self::EntriesRemoved(..) => "entries-removed",
+            Self::EntriesAdded(..) => "entries-added",
+            Self::Changed(_) => "changed",
+            Self::UnknownKey(..) => "unknown-root-key",
+            Self::Stray(_) => "stray-entry",
+            Self::SealAdded(_) => "seal-added",
+            Self::Forgotten(_) => "forgotten",
+            Self::Outlived(_) => "outlived",
+            Self::HeadChanged => "head-changed",
+            Self::HeadMissing => "head-missing",
+        }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -114,6 +145,7 @@ impl fmt::Display for Fault {
             Self::Outlived(seal) => {
                 write!(f, "seal {seal} is expected, but was removed because of its age: expect a newer one")
             }
+            Self::HeadMissing => f.write_str("the record of where the chain begins and ends is missing"),
             Self::HeadChanged => {
                 f.write_str("the end of the chain does not hold: it was changed, or seals were removed there")
             }
@@ -128,16 +160,23 @@ impl fmt::Display for Fault {
 pub async fn verify(app: &App, keys: &AuditKeys, expected: Option<&Known>) -> Result<Verified, StoreError> {
     loop {
         let (head, unsealed) = read_head(app).await?;
+        let Some(head) = head else { return Ok(headless(unsealed)) };
         let verified = walk(app, keys, (&head, unsealed), expected).await?;
         // Entries that were swept under our hands are not missing.
-        if verified.fault.is_some() && read_head(app).await?.0.swept != head.swept {
+        let is_swept = |now: Option<AuditHead>| now.is_some_and(|now| now.swept != head.swept);
+        if verified.fault.is_some() && is_swept(read_head(app).await?.0) {
             continue;
         }
         return Ok(verified);
     }
 }
 
-async fn read_head(app: &App) -> Result<(AuditHead, i64), StoreError> {
+fn headless(unsealed: i64) -> Verified {
+    let fault = Some(Fault::HeadMissing);
+    Verified { head: None, newest: 0, known: None, swept: 0, entries: 0, unsealed, fault, suspects: None }
+}
+
+async fn read_head(app: &App) -> Result<(Option<AuditHead>, i64), StoreError> {
     app.db
         .read((), |tx, ()| {
             Box::pin(async move { Ok((tx.audit_head().await?, tx.unsealed_audit_count().await?)) })
@@ -151,8 +190,13 @@ async fn walk(
     (head, unsealed): (&AuditHead, i64),
     expected: Option<&Known>,
 ) -> Result<Verified, StoreError> {
-    let mut found =
-        Verified { newest: head.seal, known: None, swept: head.swept, entries: 0, unsealed, fault: None };
+    let mut found = Verified {
+        head: Some(head.clone()),
+        newest: head.seal,
+        swept: head.swept,
+        fault: None,
+        ..headless(unsealed)
+    };
     let mut is_met = false;
     let mut previous = Vec::new();
     // The last swept seal still stands: the first one that is checked builds on it.
@@ -168,8 +212,11 @@ async fn walk(
                 break;
             }
             if seal.seal > head.swept {
-                found.fault = fault_of(keys, &previous, seal, &entries_of(app, seal).await?);
+                let entries = entries_of(app, seal).await?;
+                found.fault = fault_of(keys, &previous, seal, &entries);
                 if found.fault.is_some() {
+                    found.suspects =
+                        entries.first().zip(entries.last()).map(|(one, other)| (one.id, other.id));
                     return Ok(found);
                 }
                 found.entries += seal.entries;

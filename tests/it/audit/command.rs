@@ -100,6 +100,60 @@ async fn a137_a_broken_seal_ends_the_check_with_one_and_names_it() {
     let broken = signet(folder, &["audit", "--verify"], "");
     assert_eq!(broken.status.code(), Some(1));
     assert!(printed(&broken).contains("seal 1 does not hold"), "{}", printed(&broken));
+    assert!(printed(&broken).contains("(entries 1 to "), "{}", printed(&broken));
+    assert!(printed(&broken).contains("signet audit --reseal"), "{}", printed(&broken));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a137_an_operator_seals_a_broken_log_anew_and_the_break_stays_on_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    create(folder, "ann@example.com");
+    assert_eq!(Process::start(folder).unwrap().stop(), Some(0));
+    let audit = |arguments: &[&str]| signet(folder, &[&["audit"], arguments].concat(), "");
+    let good = audit(&["--verify"]);
+    let text = printed(&good);
+    let newest = text.lines().find_map(|line| line.strip_prefix("Newest seal:")).unwrap().trim();
+    let needless = audit(&["--reseal"]);
+    assert_eq!(needless.status.code(), Some(1));
+    assert!(printed(&needless).contains("nothing to mend"), "{}", printed(&needless));
+
+    let url = format!("sqlite://{}", folder.join("data/signet.db").display());
+    let mut outside = SqliteConnection::connect(&url).await.unwrap();
+    let mut breaks = 0;
+    for (change, complaint, lost) in [
+        ("UPDATE audit SET actor = 'user' WHERE event = 'user.created'", "seal 1 does not hold", None),
+        ("DELETE FROM audit_head", "is missing", None),
+        ("UPDATE audit_head SET mac = X'00'", "the end of the chain does not hold", None),
+        ("UPDATE audit_head SET root_key_id = '7-01234567'", "root key 7-01234567", Some("7-01234567")),
+    ] {
+        sqlx::query(change).execute(&mut outside).await.unwrap();
+        let broken = audit(&["--verify"]);
+        assert_eq!(broken.status.code(), Some(1), "{change}");
+        assert!(printed(&broken).contains(complaint), "{}", printed(&broken));
+        if let Some(lost) = lost {
+            let refused = audit(&["--reseal"]);
+            assert_eq!(refused.status.code(), Some(1), "{change}");
+            assert!(printed(&refused).contains(&format!("--lost-root-key {lost}")), "{}", printed(&refused));
+        }
+        let lost: Vec<&str> = lost.iter().flat_map(|lost| ["--lost-root-key", lost]).collect();
+        let done = audit(&[&["--reseal"], &lost[..]].concat());
+        assert!(done.status.success(), "{}", printed(&done));
+        assert!(printed(&done).contains("Broken:  ") && printed(&done).contains(complaint));
+        breaks += 1;
+        // The server goes on with the new chain.
+        assert_eq!(Process::start(folder).unwrap().stop(), Some(0));
+        let good = audit(&["--verify"]);
+        assert!(good.status.success(), "{}", printed(&good));
+        assert!(printed(&good).contains("Not sealed yet:  0"), "{}", printed(&good));
+        assert_eq!(printed(&good).matches("Sealed anew:").count(), breaks, "{}", printed(&good));
+        assert!(printed(&good).contains(complaint), "{}", printed(&good));
+    }
+    assert_eq!(audit(&["--verify", "--expect", newest]).status.code(), Some(1), "not the chain of before");
+    let told = lines(folder, &["--event", "audit.resealed", "--json"]);
+    let told: Value = serde_json::from_str(&told[0]).unwrap();
+    assert_eq!((&told["actor"], &told["reason"]), (&"operator".into(), &"changed".into()), "{told}");
+    assert!(told["detail"]["uid"].is_u64() && told["detail"]["broken"]["mac"].is_string(), "{told}");
 }
 
 #[test]

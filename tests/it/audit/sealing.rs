@@ -1,7 +1,7 @@
 //! Seals and age, on one replica and on two.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use signet::flow::audit_log;
@@ -184,5 +184,61 @@ async fn a_follower_of_what_is_rare_in_a_long_log_shows_what_comes_and_nothing_t
         assert_eq!(follower.next(&replica.app).await.unwrap().len(), 2);
         assert!(follower.next(&replica.app).await.unwrap().is_empty());
     }
+    database.remove().await;
+}
+
+/// Log lines of this thread.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    /// How many errors and how many remarks there were since the last look.
+    fn counts(&self) -> (usize, usize) {
+        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
+        let count = |level: &str| text.lines().filter(|line| line.contains(level)).count();
+        (count("ERROR"), count(" INFO "))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_cannot_be_sealed_is_told_of_once_an_hour_and_once_when_it_is_mended() {
+    let database = TestDatabase::sqlite().await;
+    let folder = tempfile::tempdir().unwrap();
+    let replica = Replica::start(&database.config, folder.path()).await;
+    audit_log::seal(&replica.app).await;
+    let mut outside = database.outside().await;
+    outside.execute("CREATE TABLE kept AS SELECT * FROM audit_head").await;
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let turns = async |count: usize| {
+        for _ in 0..count {
+            audit_log::seal(&replica.app).await;
+            audit_log::sweep(&replica.app).await;
+            replica.clock.advance(Duration::from_secs(10));
+        }
+        lines.counts()
+    };
+    assert_eq!(turns(3).await, (0, 0));
+    outside.execute("UPDATE audit_head SET mac = X'00'").await;
+    assert_eq!(turns(360).await, (1, 0), "the first hour");
+    assert_eq!(turns(360).await, (1, 0), "the second");
+    outside.execute("DELETE FROM audit_head").await;
+    assert_eq!(turns(3).await, (1, 0), "another kind");
+    outside.execute("INSERT INTO audit_head SELECT * FROM kept").await;
+    assert_eq!(turns(3).await, (0, 1), "mended");
+    drop(outside);
     database.remove().await;
 }

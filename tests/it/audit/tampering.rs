@@ -1,6 +1,9 @@
 //! Whoever writes to the database changes what was sealed: it shows.
 
-use super::Replica;
+use signet::flow::audit_log::{self, Fault, ResealError};
+use signet::store::StoredAudit;
+
+use super::{Replica, entries};
 use crate::helpers::db::{Outside, TestDatabase, on_both_engines};
 
 const TABLES: [&str; 3] = ["audit", "audit_seals", "audit_head"];
@@ -16,7 +19,7 @@ on_both_engines! {
         let nothing = replica.verify().await;
         assert_eq!((nothing.newest, nothing.unsealed, nothing.fault), (0, 1, None), "the key was imported");
         replica.append(600).await;
-        signet::flow::audit_log::seal(&replica.app).await;
+        audit_log::seal(&replica.app).await;
         replica.append(2).await;
         let found = replica.verify().await;
         assert_eq!((found.newest, found.entries, found.unsealed, found.fault), (2, 601, 2, None));
@@ -28,7 +31,7 @@ async fn sealed(database: &TestDatabase, folder: &std::path::Path) -> Replica {
     let replica = Replica::start(&database.config, folder).await;
     for count in [2, 2, 2] {
         replica.append(count).await;
-        signet::flow::audit_log::seal(&replica.app).await;
+        audit_log::seal(&replica.app).await;
     }
     let found = replica.verify().await;
     assert_eq!((found.newest, found.entries, found.unsealed, found.fault), (3, 7, 0, None));
@@ -69,7 +72,7 @@ async fn every_change_is_found(database: &TestDatabase) {
         ("audit_head", "only_row = 1", &["seal", "swept"]),
     ] {
         for column in columns {
-            for change in ["+ 100", "- 100"] {
+            for change in ["+ 100000", "- 100000"] {
                 cases.push(format!("UPDATE {table} SET {column} = {column} {change} WHERE {row}"));
             }
         }
@@ -101,6 +104,7 @@ async fn every_change_is_found(database: &TestDatabase) {
     cases.push("DELETE FROM audit WHERE seal = 1; UPDATE audit_head SET swept = 1".to_owned());
     // Everything, but for what tells how much there was.
     cases.push("DELETE FROM audit_seals; DELETE FROM audit".to_owned());
+    cases.push("DELETE FROM audit_head".to_owned());
     // Added.
     let columns = "at, event, actor, count";
     for seal in [2, 3, 4, 0, -1] {
@@ -134,13 +138,74 @@ async fn every_change_is_found(database: &TestDatabase) {
         assert!(found.fault.is_some(), "not found: {case}");
         // Going on heals nothing.
         replica.append(1).await;
-        signet::flow::audit_log::seal(&replica.app).await;
-        signet::flow::audit_log::sweep(&replica.app).await;
+        audit_log::seal(&replica.app).await;
+        audit_log::sweep(&replica.app).await;
         assert!(replica.verify().await.fault.is_some(), "healed: {case}");
+        reseal(&replica, case).await;
         restore(&mut outside).await;
         assert_eq!(replica.verify().await.fault, None, "after: {case}");
     }
     assert!(cases.len() > 70, "{}", cases.len());
+}
+
+/// At the operator's word a new chain begins: no entry is lost by that, one says so, and sealing goes on.
+async fn reseal(replica: &Replica, case: &str) {
+    let keys = audit_log::keys(&replica.app).unwrap().unwrap();
+    let before = entries(&replica.app).await;
+    let fault = replica.verify().await.fault.unwrap();
+    let lost = match &fault {
+        Fault::UnknownKey(_, root_key) => Some(root_key.as_str()),
+        _ => None,
+    };
+    if lost.is_some() {
+        let refused = audit_log::reseal(&replica.app, &keys, None).await;
+        assert!(matches!(refused, Err(ResealError::UnknownKey { .. })), "{case}");
+    }
+    let done = audit_log::reseal(&replica.app, &keys, lost).await.unwrap();
+    assert_eq!((done.was.fault, done.now.fault, done.now.unsealed), (Some(fault.clone()), None, 0), "{case}");
+    let mut after = entries(&replica.app).await;
+    let place = after.iter().position(|entry| entry.row.event == "audit.resealed").expect(case);
+    let told = after.remove(place).row;
+    assert_eq!((told.actor.as_str(), told.reason.as_deref()), ("operator", Some(fault.code())), "{case}");
+    assert!(told.detail.unwrap().contains(&fault.to_string()), "{case}");
+    let rows = |entries: Vec<StoredAudit>| entries.into_iter().map(|it| (it.id, it.row)).collect::<Vec<_>>();
+    assert_eq!(rows(after), rows(before), "{case}");
+    let again = audit_log::reseal(&replica.app, &keys, None).await;
+    assert!(matches!(again, Err(ResealError::Sound)), "{case}");
+
+    replica.append(1).await;
+    audit_log::seal(&replica.app).await;
+    let found = replica.verify().await;
+    assert_eq!((found.newest, found.unsealed, found.fault), (done.now.newest + 1, 0, None), "{case}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn resealing_leaves_the_seals_that_hold_and_what_was_swept() {
+    let database = TestDatabase::sqlite().await;
+    let folder = tempfile::tempdir().unwrap();
+    let replica = sealed(&database, folder.path()).await;
+    replica.clock.advance(replica.app.config.audit.keep + std::time::Duration::from_secs(1));
+    replica.append(2).await;
+    audit_log::seal(&replica.app).await;
+    replica.append(2).await;
+    audit_log::seal(&replica.app).await;
+    audit_log::sweep(&replica.app).await;
+    let found = replica.verify().await;
+    assert_eq!((found.newest, found.swept, found.entries), (5, 3, 4));
+    let seals = async || replica.app.db.read((), |tx, ()| Box::pin(tx.audit_seals(0, 10))).await.unwrap();
+    let before = seals().await;
+
+    let mut outside = database.outside().await;
+    outside.execute("UPDATE audit SET reason = 'another' WHERE seal = 5").await;
+    let found = replica.verify().await;
+    assert_eq!((found.fault, found.suspects), (Some(Fault::Changed(5)), Some((10, 11))));
+    let keys = audit_log::keys(&replica.app).unwrap().unwrap();
+    let done = audit_log::reseal(&replica.app, &keys, None).await.unwrap();
+    assert_eq!((done.kept, done.now.newest, done.now.swept, done.now.entries), (4, 5, 3, 5));
+    let after = seals().await;
+    assert_eq!((&after[..2], after.len()), (&before[..2], 3));
+    assert_ne!(after[2], before[2]);
+    database.remove().await;
 }
 
 async fn restore(outside: &mut Outside) {

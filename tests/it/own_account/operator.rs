@@ -70,6 +70,10 @@ async fn an_operator_lists_and_ends_the_sessions_of_an_account() {
     let done = signet(folder, &["user", "logout", "ann@example.com"], "");
     assert!(done.status.success() && printed(&done).contains("sessions.ended"), "{}", printed(&done));
     assert!(sessions(folder, "ann@example.com").is_empty());
+    let none = signet(folder, &["user", "sessions", "ann@example.com"], "");
+    assert_eq!(none.status.code(), Some(0));
+    let (out, remark) = (String::from_utf8_lossy(&none.stdout), String::from_utf8_lossy(&none.stderr));
+    assert_eq!((&*out, remark.trim()), ("", "no sessions"), "nothing for a script, a word for a person");
     assert_eq!(sessions(folder, "bob@example.com").len(), 1);
     assert!(
         signet(folder, &["user", "logout", "ann@example.com"], "").status.success(),

@@ -84,7 +84,19 @@ async fn when_nothing_changes_the_answer_comes_after_the_wait() {
     assert_eq!(answer.headers()["preference-applied"], "wait=1");
     assert_eq!(json_of(answer).await, json!({ "version": 0, "lists": [] }));
     assert_eq!(app.app.status_board.waiting.count(), 0);
-    for preference in ["wait=0", "wait=-1", "wait=", "wait=x", "respond-async", "wait=1e9", ",;=,"] {
+    let answer = poll(&app, "?since=0", Some("x=\"a, wait=9\"; y=\";\", wait=1")).await;
+    assert_eq!(answer.headers()["preference-applied"], "wait=1", "what is quoted is no preference");
+    for preference in [
+        "wait=0",
+        "wait=-1",
+        "wait=",
+        "wait=x",
+        "respond-async",
+        "wait=1e9",
+        ",;=,",
+        "x=\"y, wait=1\"",
+        "wait=1, x=\"y",
+    ] {
         let answer = poll(&app, "?since=0", Some(preference)).await;
         assert!(answer.headers().get("preference-applied").is_none(), "{preference}");
         assert_eq!(json_of(answer).await, json!({ "version": 0, "lists": [] }));
@@ -94,13 +106,19 @@ async fn when_nothing_changes_the_answer_comes_after_the_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_never_was_says_begin_anew() {
     let app = TestApp::spawn().await;
-    for since in ["1", "9223372036854775807"] {
+    for since in ["1", "9223372036854775807", "9223372036854775808", "18446744073709551616"] {
         let answer = poll(&app, &format!("?since={since}"), Some("wait=30")).await;
         assert_eq!(json_of(answer).await, json!({ "version": 0, "lists": [], "restart": true }));
     }
-    for query in
-        ["?since=", "?since=x", "?since=-1", "?since=1.5", "?since=9223372036854775808", "?since=1&since=1"]
-    {
+    for query in [
+        "?since=",
+        "?since=x",
+        "?since=-1",
+        "?since=-9223372036854775809",
+        "?since=1.5",
+        "?since=1&since=1",
+        "?since=9223372036854775808&since=1",
+    ] {
         let answer = poll(&app, query, Some("wait=30")).await;
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{query}");
         let problem = json_of(answer).await;
