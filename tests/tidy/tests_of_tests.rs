@@ -60,14 +60,17 @@ fn attack_tests_are_named_with_three_digits_and_once_per_file() {
 fn every_attack_on_the_list_has_a_test_and_every_attack_test_is_on_the_list() {
     let covered: BTreeSet<u16> =
         test_names().iter().filter_map(|name| attack_id(name)).map(|(id, _)| id).collect();
-    let listed: BTreeSet<u16> = read("docs/attacks.md")
-        .lines()
-        .filter_map(|line| line.strip_prefix("| A")?.split(' ').next()?.parse().ok())
+    let text = read("docs/attacks.md");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| A")?.split(' ').next()?.parse().ok());
+    let mut listed: BTreeSet<u16> = BTreeSet::new();
+    let mut breaches: Vec<_> = rows
+        .filter(|id| !listed.insert(*id))
+        .map(|id| format!("A{id:02} is in docs/attacks.md twice"))
         .collect();
-    let breaches: Vec<_> = listed
-        .symmetric_difference(&covered)
-        .map(|id| format!("A{id:02} is in docs/attacks.md or in the name of a test, not in both"))
-        .collect();
+    let lonely = listed.symmetric_difference(&covered);
+    breaches.extend(
+        lonely.map(|id| format!("A{id:02} is in docs/attacks.md or in the name of a test, not in both")),
+    );
     assert_none(&breaches, "write the test `fn aNNN_…`, or the row in docs/attacks.md");
 }
 
