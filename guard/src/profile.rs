@@ -79,10 +79,13 @@ impl Profile {
 /// instead of another must be of the same type, and stays in [`own`](crate::AccessTokenClaims::own).
 ///
 /// The first four are about the `typ` of the header, the one thing by which RFC 9068 tells an access token from an ID
-/// token of the same issuer. A token that lacks `at+jwt` must therefore not look like another kind: it has no `at_hash`,
-/// `c_hash` or `s_hash` (ID tokens: OpenID Connect Core 1.0 §3.1.3.6 and §3.3.2.11), no `events` (logout tokens and other
-/// security events: RFC 8417 §2.2), no claim `typ` but `Bearer`, and its `aud` does not hold the client's own id, as that
-/// of every ID token does (OpenID Connect Core 1.0 §2). Other values of the header's `typ` are never accepted.
+/// token of the same issuer. A token that lacks `at+jwt` must therefore not look like another kind. It has no `at_hash`,
+/// `c_hash` or `s_hash`, as ID tokens may (OpenID Connect Core 1.0 §3.1.3.6 and §3.3.2.11; FAPI 1.0 Part 2 §5.1), no
+/// `events`, as logout tokens and other security events do (RFC 8417 §2.2), no claim `typ` but `Bearer`, and in its `aud`
+/// not the client's own id, as every ID token does (OpenID Connect Core 1.0 §2). An ID token for an API that is a client
+/// too may have none of these marks, but then it names no client beside `aud`: so no relaxation does without a client id.
+/// Look at an ID token of your issuer before you allow one of the four. Other values of the header's `typ` are never
+/// accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Relaxation {
