@@ -13,8 +13,8 @@ pub enum Profile {
     /// RFC 9068 to the letter, as Signet and `oidc-provider` write it. Nothing is relaxed.
     #[default]
     Rfc9068,
-    /// Keycloak. Its header says `JWT` unless the client has "at+jwt" switched on (off by default), the client id is in
-    /// `azp`, and the realm's roles are in `realm_access`.
+    /// Keycloak. Its header says `JWT`, the client id is in `azp`, and the realm's roles are in `realm_access`. Since release
+    /// 26.2 a client can be told to write `at+jwt`; with a mapper for `client_id` besides, no profile is needed.
     ///
     /// The claim `typ` tells its tokens apart: `Bearer` for access tokens, and `ID`, `Refresh`, `Offline`, `Logout` for
     /// others. `nonce` tells nothing, since access tokens had it too before release 25. The API's name is in `aud` only
@@ -22,7 +22,7 @@ pub enum Profile {
     ///
     /// # Source
     /// Keycloak's `TokenUtil`; its Upgrading Guide, 25.0.0, "Nonce claim is only added to the ID token"; its Server
-    /// Administration Guide, "Audience support"; its Release Notes, 26.2.0.
+    /// Administration Guide, "Audience support"; its client setting "Use "at+jwt" as access token header type".
     Keycloak,
     /// Microsoft Entra ID, tokens of version 1.0 and 2.0. Their header says `JWT`; the client id is in `appid` (1.0) or
     /// `azp` (2.0), the token's own name in `uti`, the scope in `scp`.
