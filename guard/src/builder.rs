@@ -7,8 +7,10 @@ use crate::algorithm::Algorithm;
 use crate::challenge::DEFAULT_REALM;
 use crate::claims::AccessTokenClaims;
 use crate::clock::Clock;
+use crate::dialect::Dialect;
 use crate::error::ConfigError;
 use crate::key_source::KeySource;
+use crate::profile::{Profile, Relaxation};
 #[cfg(feature = "status")]
 use crate::status::{Proof, StatusSource};
 use crate::verdicts::Verdicts;
@@ -29,6 +31,8 @@ impl VerifierBuilder {
             issuer,
             audiences: vec![audience],
             algorithms: Algorithm::ALL.to_vec(),
+            profile: Profile::default(),
+            dialect: Dialect::default(),
             keys,
             required: Vec::new(),
             leeway: DEFAULT_LEEWAY,
@@ -52,6 +56,18 @@ impl VerifierBuilder {
     /// one algorithm and the token cannot choose another for it, and it lets an issuer change the type of its keys.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.0.algorithms = algorithms.into_iter().collect();
+        self
+    }
+
+    /// In which form the issuer writes its tokens. Default: [`Profile::Rfc9068`], and nothing is relaxed.
+    pub const fn profile(mut self, profile: Profile) -> Self {
+        self.0.profile = profile;
+        self
+    }
+
+    /// Allows one deviation from RFC 9068 more than the profile does, for an issuer that has none.
+    pub fn allow(mut self, relaxation: Relaxation) -> Self {
+        self.0.dialect = self.0.dialect.with(&[relaxation]);
         self
     }
 
@@ -129,7 +145,8 @@ impl VerifierBuilder {
     /// the leeway passes a minute, remote keys or the status belong to another issuer, or the status may hardly be older
     /// than an answer of the issuer takes.
     pub fn build(self) -> Result<Verifier, ConfigError> {
-        let rules = self.0;
+        let mut rules = self.0;
+        rules.dialect = rules.dialect.with(rules.profile.relaxations());
         if rules.issuer.is_empty() {
             return Err(ConfigError::EmptyIssuer);
         }

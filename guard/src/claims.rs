@@ -61,7 +61,8 @@ pub struct AccessTokenClaims {
     pub nbf: Option<Timestamp>,
     /// When it was issued.
     pub iat: Timestamp,
-    /// Its own name; no other token has it.
+    /// Its own name; no other token has it. Made from the token where its issuer writes none
+    /// ([`Relaxation::NoJti`](crate::Relaxation::NoJti)).
     pub jti: String,
     /// The client it was issued to.
     pub client_id: String,
@@ -75,7 +76,7 @@ pub struct AccessTokenClaims {
     pub roles: Vec<String>,
     /// Where to see whether it was revoked, when its issuer publishes that.
     pub status: Option<StatusReference>,
-    /// Every other claim.
+    /// Every other claim, and those from which a [`Relaxation`](crate::Relaxation) read one of the above.
     pub own: Map<String, Value>,
 }
 
@@ -130,10 +131,19 @@ impl AccessTokenClaims {
     /// # Errors
     /// A [`Refusal`] (status 401) whose subject is the claim at fault.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Refusal> {
-        let mut rest = strict_json::object(bytes).map_err(|fault| match fault {
+        Self::from_members(Self::members(bytes)?)
+    }
+
+    /// The first half: the claims set as it was written.
+    pub(crate) fn members(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {
+        strict_json::object(bytes).map_err(|fault| match fault {
             ObjectFault::Malformed => Refusal::new(Reason::MalformedClaims),
             ObjectFault::DuplicateMember => Refusal::new(Reason::DuplicateMember),
-        })?;
+        })
+    }
+
+    /// The second half: each claim of its type.
+    pub(crate) fn from_members(mut rest: Map<String, Value>) -> Result<Self, Refusal> {
         let claims = &mut rest;
         Ok(Self {
             iss: required(text(claims, "iss")?, "iss")?,

@@ -61,6 +61,11 @@ impl<'t> CompactJws<'t> {
         self.text
     }
 
+    /// What the signature covers.
+    pub(crate) const fn signed(&self) -> &'t str {
+        self.signed
+    }
+
     pub(crate) fn header(&self) -> Result<JoseHeader, Reason> {
         JoseHeader::from_json(&decode(self.header)?)
     }

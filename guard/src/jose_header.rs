@@ -7,6 +7,17 @@ use crate::jwk::MAX_KEY_ID;
 use crate::reason::Reason;
 use crate::strict_json::{self, ObjectFault};
 
+/// What a token says it is, in `typ`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenType {
+    /// `at+jwt`: an access token (RFC 9068 §2.1), and not an ID token, say.
+    AccessToken,
+    /// `JWT`: anything (RFC 7519 §5.1).
+    PlainJwt,
+    /// No `typ`: anything.
+    Absent,
+}
+
 /// A header that asks for nothing this crate does not do. Members that would point at a key (`jwk`, `jku`, `x5u`,
 /// `x5c`) are not read: the key comes from the issuer, never from the token.
 #[derive(Debug)]
@@ -29,9 +40,15 @@ impl JoseHeader {
         Ok(Self(members))
     }
 
-    /// That the token says it is an access token, and not an ID token, say.
-    pub(crate) fn is_access_token(&self) -> Result<(), Reason> {
-        self.is_of_type("at+jwt")
+    /// What the token says it is. Any type but these three is another kind of token.
+    pub(crate) fn token_type(&self) -> Result<TokenType, Reason> {
+        if self.text("typ")?.is_none() {
+            return Ok(TokenType::Absent);
+        }
+        match self.is_of_type("at+jwt") {
+            Ok(()) => Ok(TokenType::AccessToken),
+            Err(_) => self.is_of_type("JWT").map(|()| TokenType::PlainJwt),
+        }
     }
 
     /// That the token says it is a status list (draft-ietf-oauth-status-list §5.1).

@@ -10,11 +10,13 @@ mod challenge;
 mod claims;
 mod clock;
 mod compact_jws;
+mod dialect;
 mod error;
 mod jose_header;
 mod jwk;
 mod key_set;
 mod key_source;
+mod profile;
 mod reason;
 #[cfg(feature = "fetch")]
 mod remote;
@@ -39,6 +41,7 @@ pub use error::{ConfigError, Refusal};
 pub use jwk::SkipReason;
 pub use key_set::{KeySet, KeySetError, SkippedKey};
 pub use key_source::{KeySource, SharedKeys};
+pub use profile::{Profile, Relaxation};
 pub use reason::Reason;
 #[cfg(feature = "fetch")]
 pub use remote::RemoteKeys;

@@ -27,7 +27,8 @@ pub enum Reason {
     CriticalHeader,
     /// `unsupported-header`: the header says encrypted, compressed, nested or unencoded.
     UnsupportedHeader,
-    /// `wrong-type`: `typ` is not `at+jwt` (RFC 9068 §2.1).
+    /// `wrong-type`: `typ` is not `at+jwt` (RFC 9068 §2.1), nor what the verifier's
+    /// [`Profile`](crate::Profile) allows. The subject, if there is one, is the claim that tells another kind of token.
     WrongType,
     /// `wrong-algorithm`: `alg` is not accepted here, or not the algorithm of the key.
     WrongAlgorithm,

@@ -9,11 +9,14 @@ use crate::builder::VerifierBuilder;
 use crate::claims::AccessTokenClaims;
 use crate::clock::Clock;
 use crate::compact_jws::{CompactJws, Signature};
+use crate::dialect::Dialect;
 #[cfg(feature = "fetch")]
 use crate::error::ConfigError;
 use crate::error::Refusal;
+use crate::jose_header::TokenType;
 use crate::key_set::KeySet;
 use crate::key_source::KeySource;
+use crate::profile::Profile;
 use crate::reason::Reason;
 #[cfg(feature = "status")]
 use crate::status::{Entry, Standing, StatusReport, StatusSource};
@@ -29,6 +32,8 @@ pub(crate) struct Rules {
     pub(crate) issuer: String,
     pub(crate) audiences: Vec<String>,
     pub(crate) algorithms: Vec<Algorithm>,
+    pub(crate) profile: Profile,
+    pub(crate) dialect: Dialect,
     pub(crate) keys: KeySource,
     pub(crate) required: Vec<String>,
     pub(crate) leeway: Duration,
@@ -124,9 +129,9 @@ impl Rules {
         let verdict = match self.recall(&jws)? {
             Some(verdict) => verdict,
             None => {
-                let signature = self.signature(&jws).map_err(Refusal::new)?;
+                let (token_type, signature) = self.signature(&jws).map_err(Refusal::new)?;
                 let Some(keys) = self.keys.at_hand(signature.key_id()) else { return Ok(None) };
-                self.prove(&signature, &keys)?
+                self.prove(token_type, &signature, &keys)?
             }
         };
         self.admit(&verdict)
@@ -137,9 +142,10 @@ impl Rules {
         let verdict = match self.recall(&jws)? {
             Some(verdict) => verdict,
             None => {
-                let signature = self.signature(&jws).map_err(Refusal::new)?;
+                let (token_type, signature) = self.signature(&jws).map_err(Refusal::new)?;
                 let keys = self.keys.fetched_for(signature.key_id()).await;
-                self.prove(&signature, &*keys.ok_or_else(|| Refusal::new(Reason::KeysUnavailable))?)?
+                let keys = keys.ok_or_else(|| Refusal::new(Reason::KeysUnavailable))?;
+                self.prove(token_type, &signature, &keys)?
             }
         };
         if let Some(claims) = self.admit(&verdict)? {
@@ -167,16 +173,25 @@ impl Rules {
         Ok(Some(verdict))
     }
 
-    fn signature<'t>(&self, jws: &CompactJws<'t>) -> Result<Signature<'t>, Reason> {
+    fn signature<'t>(&self, jws: &CompactJws<'t>) -> Result<(TokenType, Signature<'t>), Reason> {
         let header = jws.header()?;
-        header.is_access_token()?;
-        jws.signature(&header, &self.algorithms)
+        let token_type = header.token_type()?;
+        self.dialect.admits(token_type)?;
+        Ok((token_type, jws.signature(&header, &self.algorithms)?))
     }
 
-    fn prove(&self, signature: &Signature<'_>, keys: &KeySet) -> Result<Verdict, Refusal> {
+    fn prove(
+        &self,
+        token_type: TokenType,
+        signature: &Signature<'_>,
+        keys: &KeySet,
+    ) -> Result<Verdict, Refusal> {
         let key = Arc::clone(signature.proven_by(keys)?);
         let payload = signature.jws().payload().map_err(Refusal::new)?;
-        let claims = Arc::new(AccessTokenClaims::from_json(&payload)?);
+        let mut members = AccessTokenClaims::members(&payload)?;
+        // Depends on nothing but the token and the rules, so it need not be done again for a remembered token.
+        self.dialect.translate(&mut members, token_type, signature.jws())?;
+        let claims = Arc::new(AccessTokenClaims::from_members(members)?);
         self.judge(&claims)?;
         let status = self.entry(&claims)?;
         let verdict = Verdict::new(claims, key, status);
@@ -256,6 +271,7 @@ impl fmt::Debug for Verifier {
         f.debug_struct("Verifier")
             .field("issuer", &self.0.issuer)
             .field("audiences", &self.0.audiences)
+            .field("profile", &self.0.profile)
             .finish_non_exhaustive()
     }
 }

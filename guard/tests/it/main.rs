@@ -12,6 +12,7 @@ mod instants;
 mod issuer;
 mod keys;
 mod own;
+mod profiles;
 mod property;
 mod remote;
 mod secrecy;
