@@ -39,6 +39,22 @@ python_environment() {
     export PYTHON
 }
 
+# node_environment: the verifier in Node and its pinned library under target/interop/node.
+node_environment() {
+    local folder=target/interop/node sources=tests/interop/node
+    mkdir -p "$folder"
+    if ! cmp -s "$sources/package-lock.json" "$folder/node_modules/installed.json"; then
+        cp "$sources"/package{,-lock}.json "$folder"
+        npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel error \
+            || die "npm could not fetch $sources: it needs a registry once (network, or npm config set registry)"
+        cp "$sources/package-lock.json" "$folder/node_modules/installed.json"
+    fi
+    cp "$sources"/*.mjs "$folder"
+}
+
+# at_least WANTED FOUND: whether a version, of numbers and dots, is that new.
+at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
+
 # free_port: a TCP port of 127.0.0.1 that nothing listens on.
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'

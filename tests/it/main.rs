@@ -14,6 +14,7 @@ mod greed;
 mod guarded;
 mod headers;
 mod helpers;
+mod interop;
 mod load;
 mod model;
 mod opacity;

@@ -1,7 +1,7 @@
 //! Rules about everything that is not code.
 
 use crate::assert_none;
-use crate::source::{exists, files};
+use crate::source::{exists, files, read};
 
 /// Folders of one person's machine, and the address of one company's mirror, have no place in a public repository.
 #[test]
@@ -64,6 +64,61 @@ fn the_papers_every_visitor_looks_for_are_there() {
     .map(|path| format!("{path} is missing"))
     .collect();
     assert_none(&breaches, "write it");
+}
+
+#[test]
+fn the_verifiers_that_are_shown_are_those_that_are_tested() {
+    let page = read("docs/verifying.md");
+    let shown = shown_files(&page);
+    let mut breaches: Vec<_> = shown
+        .iter()
+        .filter(|(path, text)| !exists(path) || read(path) != *text)
+        .map(|(path, _)| format!("{path} is another than docs/verifying.md shows"))
+        .collect();
+    for library in
+        ["verify_pyjwt.py", "verify_joserfc.py", "verify.mjs", "withkeyfunc", "withoidc", "AccessTokens"]
+    {
+        if !shown.iter().any(|(path, _)| path.contains(library)) {
+            breaches.push(format!("{library} is not shown"));
+        }
+    }
+    // The table and the locks.
+    for (lock, before) in [
+        ("tests/interop/python/requirements.txt", "=="),
+        ("tests/interop/node/package.json", "\": \""),
+        ("tests/interop/go/go.mod", " v"),
+        ("tests/interop/java/pom.xml", "<version>"),
+    ] {
+        let (lock, text) = (lock, read(lock));
+        let folder = lock.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for row in page.lines().filter(|line| line.starts_with("| [") && line.contains(folder)) {
+            for version in row.split('|').nth(2).unwrap_or_default().split(',').map(str::trim) {
+                if !text.contains(&format!("{before}{version}")) {
+                    breaches.push(format!("{lock} has no {version}: {row}"));
+                }
+            }
+        }
+    }
+    assert_none(&breaches, "copy the file into the block behind its marker, or the version into the table");
+}
+
+/// Path and text of each fenced block behind a marker `<!-- file: PATH -->`.
+fn shown_files(page: &str) -> Vec<(String, String)> {
+    page.split("<!-- file: ")
+        .skip(1)
+        .filter_map(|rest| {
+            let (path, rest) = rest.split_once(" -->\n```")?;
+            let (_, rest) = rest.split_once('\n')?;
+            let (text, _) = rest.split_once("```\n")?;
+            Some((path.to_owned(), text.to_owned()))
+        })
+        .collect()
+}
+
+#[test]
+fn shown_files_are_read() {
+    let page = "text\n<!-- file: a.py -->\n```python\nimport a\n```\nmore";
+    assert_eq!(shown_files(page), [("a.py".to_owned(), "import a\n".to_owned())]);
 }
 
 #[test]

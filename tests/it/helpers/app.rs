@@ -187,6 +187,7 @@ pub fn quick_config(folder: &Path, settings: &[(&str, &str)]) -> Config {
         env("SIGNET_DATABASE_URL", format!("sqlite://{}", folder.join("signet.db").display())),
         env("SIGNET_KEYS_DIR", folder.join("keys").display().to_string()),
     ];
+    variables.retain(|(name, _)| settings.iter().all(|(key, _)| key != name));
     variables.extend(settings.iter().map(|(key, value)| env(key, (*value).to_owned())));
     let mut config = Config::load(&ConfigSource { file: Some(file), env: variables }).unwrap();
     config.passwords.cost = HashCost { memory_kib: 64, iterations: 1, parallelism: 1 };

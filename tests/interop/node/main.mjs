@@ -1,0 +1,14 @@
+// A token per line in; `ok SUBJECT` or `refused REASON` per line out. ISSUER, AUDIENCE and JWKS_MAX_AGE (seconds) are set.
+import { createInterface } from "node:readline";
+import { verifier } from "./verify.mjs";
+
+const { ISSUER, AUDIENCE, JWKS_MAX_AGE } = process.env;
+const verify = verifier(ISSUER, AUDIENCE, Number(JWKS_MAX_AGE));
+
+for await (const token of createInterface({ input: process.stdin })) {
+  try {
+    console.log(`ok ${(await verify(token)).sub}`);
+  } catch (refusal) {
+    console.log(`refused ${`${refusal.code}: ${refusal.message}`.replace(/\s+/g, " ")}`);
+  }
+}
