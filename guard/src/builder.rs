@@ -9,6 +9,7 @@ use crate::claims::AccessTokenClaims;
 use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::key_source::KeySource;
+use crate::refusals::Refusals;
 #[cfg(feature = "status")]
 use crate::status::{Proof, StatusSource};
 use crate::verdicts::Verdicts;
@@ -37,6 +38,7 @@ impl VerifierBuilder {
             clock: Clock::System,
             checks: Vec::new(),
             verdicts: Verdicts::with_room_for(DEFAULT_VERDICTS),
+            refusals: Refusals::default(),
             #[cfg(feature = "status")]
             status: None,
         })

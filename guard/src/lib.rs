@@ -16,6 +16,7 @@ mod jwk;
 mod key_set;
 mod key_source;
 mod reason;
+mod refusals;
 #[cfg(feature = "fetch")]
 mod remote;
 mod scope;
@@ -41,7 +42,7 @@ pub use key_set::{KeySet, KeySetError, SkippedKey};
 pub use key_source::{KeySource, SharedKeys};
 pub use reason::Reason;
 #[cfg(feature = "fetch")]
-pub use remote::RemoteKeys;
+pub use remote::{KeysReport, RemoteKeys};
 pub use scope::{InvalidScope, Scope, ScopeToken};
 #[cfg(feature = "status")]
 pub use status::{StalePolicy, StatusList, StatusListError, StatusReport, StatusSource};
