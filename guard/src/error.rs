@@ -108,7 +108,9 @@ impl Refusal {
                 reason,
                 "no Verifier for this route: add `.app_data(web::Data::new(verifier))` to the App"
             ),
-            Reason::KeysUnavailable => tracing::info!(reason, "no keys of the issuer, yet or any more: answered 503"),
+            Reason::KeysUnavailable => {
+                tracing::info!(reason, "no keys of the issuer, yet or any more: answered 503")
+            }
             Reason::StatusUnavailable => {
                 tracing::info!(reason, "no word of the issuer on the token's status: answered 503");
             }

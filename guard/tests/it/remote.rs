@@ -8,6 +8,7 @@ use signet_guard::{AccessTokenClaims, KeySource, Reason, Refusal, RemoteKeys, Ve
 
 use crate::api::{answer, assert_problem, bearer};
 use crate::forge::{claims, clock, foreign_key, header, jwk, key, sign};
+use crate::issuer::until;
 use crate::site::{JWKS, METADATA, Page, Site};
 
 const NEVER_AGAIN: Duration = Duration::from_secs(3600);
@@ -32,14 +33,6 @@ pub(crate) fn token(issuer: &str, kid: &str) -> String {
 
 pub(crate) fn published() -> [Value; 1] {
     [jwk(key(), "k1")]
-}
-
-pub(crate) async fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !done() {
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
-        tokio::task::yield_now().await;
-    }
 }
 
 pub(crate) type Verdict = tokio::task::JoinHandle<Result<Arc<AccessTokenClaims>, Refusal>>;

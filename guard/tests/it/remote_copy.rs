@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use signet_guard::{Clock, Reason, RemoteKeys, Timestamp};
 
 use crate::forge::{jwk, key};
-use crate::remote::{published, token, until, verifier_with};
+use crate::issuer::until;
+use crate::remote::{published, token, verifier_with};
 use crate::site::{JWKS, Page, Site};
 
 const NOW: i64 = 1_700_000_000;

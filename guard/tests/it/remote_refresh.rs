@@ -6,7 +6,8 @@ use serde_json::json;
 use signet_guard::{Clock, Reason, RemoteKeys, Timestamp};
 
 use crate::forge::{b64, claims, header, jwk, key, now_or_never};
-use crate::remote::{published, token, until, verifier_with};
+use crate::issuer::until;
+use crate::remote::{published, token, verifier_with};
 use crate::site::{JWKS, Page, Site};
 
 fn keys(site: &Site) -> (RemoteKeys, Clock) {
