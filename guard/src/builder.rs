@@ -11,6 +11,7 @@ use crate::dialect::Dialect;
 use crate::error::ConfigError;
 use crate::key_source::KeySource;
 use crate::profile::{Profile, Relaxation};
+use crate::refusals::Refusals;
 #[cfg(feature = "status")]
 use crate::status::{Proof, StatusSource};
 use crate::verdicts::Verdicts;
@@ -41,6 +42,7 @@ impl VerifierBuilder {
             clock: Clock::System,
             checks: Vec::new(),
             verdicts: Verdicts::with_room_for(DEFAULT_VERDICTS),
+            refusals: Refusals::default(),
             #[cfg(feature = "status")]
             status: None,
         })

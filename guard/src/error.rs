@@ -35,6 +35,14 @@ pub enum ConfigError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// Keys must not be fetched from this host.
+    #[error("keys cannot be fetched from the host {host:?}: {problem}")]
+    JwksHost {
+        /// The host as given.
+        host: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The keys are fetched from one issuer and the tokens expected from another.
     #[error("the keys come from {keys:?} and the tokens from {tokens:?}: an issuer vouches only for itself")]
     KeysOfAnotherIssuer {
@@ -100,7 +108,9 @@ impl Refusal {
                 reason,
                 "no Verifier for this route: add `.app_data(web::Data::new(verifier))` to the App"
             ),
-            Reason::KeysUnavailable => tracing::info!(reason, "no keys of the issuer yet: answered 503"),
+            Reason::KeysUnavailable => {
+                tracing::info!(reason, "no keys of the issuer, yet or any more: answered 503")
+            }
             Reason::StatusUnavailable => {
                 tracing::info!(reason, "no word of the issuer on the token's status: answered 503");
             }

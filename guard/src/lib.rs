@@ -18,6 +18,7 @@ mod key_set;
 mod key_source;
 mod profile;
 mod reason;
+mod refusals;
 #[cfg(feature = "fetch")]
 mod remote;
 mod scope;
@@ -44,7 +45,7 @@ pub use key_source::{KeySource, SharedKeys};
 pub use profile::{Profile, Relaxation};
 pub use reason::Reason;
 #[cfg(feature = "fetch")]
-pub use remote::RemoteKeys;
+pub use remote::{KeysReport, RemoteKeys};
 pub use scope::{InvalidScope, Scope, ScopeToken};
 #[cfg(feature = "status")]
 pub use status::{StalePolicy, StatusList, StatusListError, StatusReport, StatusSource};

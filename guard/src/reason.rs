@@ -70,7 +70,7 @@ pub enum Reason {
     MissingScope,
     /// `missing-role`: the token is good and lacks the role.
     MissingRole,
-    /// `keys-unavailable`: the issuer's keys could not be had yet.
+    /// `keys-unavailable`: the issuer's keys could not be had yet, or were not confirmed for too long.
     KeysUnavailable,
     /// `status-unavailable`: the status of the token could not be had, or not lately enough for this API.
     StatusUnavailable,

@@ -18,6 +18,9 @@ use crate::key_set::KeySet;
 use crate::key_source::KeySource;
 use crate::profile::Profile;
 use crate::reason::Reason;
+use crate::refusals::Refusals;
+#[cfg(feature = "fetch")]
+use crate::remote::KeysReport;
 #[cfg(feature = "status")]
 use crate::status::{Entry, Standing, StatusReport, StatusSource};
 use crate::verdicts::{Verdict, Verdicts};
@@ -42,6 +45,7 @@ pub(crate) struct Rules {
     pub(crate) clock: Clock,
     pub(crate) checks: Vec<(&'static str, OwnCheck)>,
     pub(crate) verdicts: Verdicts,
+    pub(crate) refusals: Refusals,
     #[cfg(feature = "status")]
     pub(crate) status: Option<StatusSource>,
 }
@@ -84,9 +88,20 @@ impl Verifier {
         self.0.verdicts.len()
     }
 
-    #[cfg(feature = "actix")]
-    pub(crate) fn realm(&self) -> &Arc<str> {
-        &self.0.realm
+    /// How often each reason has refused a request so far, for the labels of a counter: by this verifier and its clones, and
+    /// by the extractors and tokens that come from it. A scope or role that is asked of bare claims counts nowhere, since they
+    /// know no verifier.
+    pub fn refusals(&self) -> impl Iterator<Item = (Reason, u64)> {
+        self.0.refusals.read()
+    }
+
+    /// How well the issuer's keys are known, for a gauge. `None` for keys that are not fetched.
+    #[cfg(feature = "fetch")]
+    pub fn keys(&self) -> Option<KeysReport> {
+        match &self.0.keys {
+            KeySource::Remote(keys) => Some(keys.report()),
+            _ => None,
+        }
     }
 
     /// How well the status of the issuer's tokens is known, for a gauge. `None` before a token came that has one, and
@@ -118,7 +133,9 @@ impl Verifier {
         self.0.verify_at_once(token).map_err(|refusal| self.refused(refusal)).transpose()
     }
 
-    fn refused(&self, refusal: Refusal) -> Refusal {
+    /// A refusal of this verifier, counted and told to the log.
+    pub(crate) fn refused(&self, refusal: Refusal) -> Refusal {
+        self.0.refusals.count(refusal.reason());
         refusal.in_realm(&self.0.realm).logged()
     }
 }

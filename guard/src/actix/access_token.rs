@@ -26,7 +26,7 @@ use crate::verifier::Verifier;
 pub struct AccessToken<T = ()> {
     claims: Arc<AccessTokenClaims>,
     own: T,
-    realm: Arc<str>,
+    verifier: Verifier,
     instance: Option<Arc<str>>,
 }
 
@@ -58,7 +58,7 @@ impl<T> AccessToken<T> {
     }
 
     fn refuse(&self, refusal: Refusal) -> Refusal {
-        refusal.in_realm(&self.realm).at_instance(self.instance.clone()).logged()
+        self.verifier.refused(refusal.at_instance(self.instance.clone()))
     }
 }
 
@@ -159,12 +159,12 @@ impl Guard {
     ) -> Result<AccessToken<T>, Refusal> {
         let claims = outcome.map_err(|refusal| refusal.at_instance(self.instance.clone()))?;
         let own = own_claims(&claims).map_err(|refusal| self.refuse(refusal))?;
-        let realm = Arc::clone(self.verifier.realm());
-        Ok(AccessToken { claims, own, realm, instance: self.instance.clone() })
+        let (verifier, instance) = (self.verifier.clone(), self.instance.clone());
+        Ok(AccessToken { claims, own, verifier, instance })
     }
 
     fn refuse(&self, refusal: Refusal) -> Refusal {
-        refusal.in_realm(self.verifier.realm()).at_instance(self.instance.clone()).logged()
+        self.verifier.refused(refusal.at_instance(self.instance.clone()))
     }
 }
 

@@ -1,14 +1,15 @@
-//! One fetch: metadata, then the JWK Set. Blocking; runs on tokio's blocking pool.
+//! One fetch: metadata, then the JWK Set. Blocking.
 
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::http::{Client, RequestError};
-use super::issuer_url::IssuerUrl;
+use super::freshness;
+use super::http::{Answer, Client, IF_NONE_MATCH, RequestError};
+use super::issuer_url::{IssuerUrl, JwksHost};
 use crate::key_set::{KeySet, KeySetError};
 
-/// For both requests together.
+/// For all requests together.
 const TIME: Duration = Duration::from_secs(5);
 const MAX_BODY: u64 = 256 * 1024;
 
@@ -17,6 +18,8 @@ const MAX_BODY: u64 = 256 * 1024;
 pub(super) enum FetchError {
     #[error(transparent)]
     Request(#[from] RequestError),
+    #[error("{url}: answered a page for people (text/html)")]
+    Html { url: String },
     #[error("{url}: not the metadata of an authorization server: {source}")]
     Metadata { url: String, source: serde_json::Error },
     #[error("{url}: names another issuer, {found:?}")]
@@ -29,11 +32,58 @@ pub(super) enum FetchError {
     NoKey { url: String },
 }
 
-/// The two members of RFC 8414 §2 that matter here.
+impl FetchError {
+    /// The kind of the error, for a report: it says nothing that the issuer wrote.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Request(error) => error.code(),
+            Self::Html { .. } => "html",
+            Self::Metadata { .. } => "metadata",
+            Self::OtherIssuer { .. } => "other-issuer",
+            Self::JwksUri { .. } => "jwks-uri",
+            Self::KeySet { .. } => "key-set",
+            Self::NoKey { .. } => "no-key",
+        }
+    }
+
+    /// Whether the issuer answered that it has no such document. One that serves an application at the root of its host may
+    /// say so with a page or lead to one.
+    const fn is_absent(&self) -> bool {
+        match self {
+            Self::Request(RequestError::Status { status, .. }) => {
+                matches!(*status, 300..=499) && !matches!(*status, 408 | 429)
+            }
+            Self::Html { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// The two members of RFC 8414 §2 that matter here; OpenID Connect Discovery 1.0 §3 has them too.
 #[derive(Deserialize)]
 struct Metadata {
     issuer: String,
     jwks_uri: String,
+}
+
+/// By which name the issuer knows the set that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Tag {
+    url: String,
+    etag: String,
+}
+
+/// What a fetch brought, and how long the issuer says it lives.
+pub(super) struct Fetched {
+    /// `None` when the set that is held is still right.
+    pub(super) set: Option<FetchedSet>,
+    pub(super) told: Option<Duration>,
+}
+
+pub(super) struct FetchedSet {
+    pub(super) keys: KeySet,
+    pub(super) body: Vec<u8>,
+    pub(super) tag: Option<Tag>,
 }
 
 pub(super) struct Fetcher {
@@ -48,18 +98,46 @@ impl Fetcher {
         Self { issuer, client, time: TIME }
     }
 
-    pub(super) fn issuer(&self) -> &str {
-        self.issuer.as_str()
+    pub(super) const fn issuer(&self) -> &IssuerUrl {
+        &self.issuer
     }
 
-    pub(super) fn fetch(&self) -> Result<KeySet, FetchError> {
-        self.fetch_within(self.time)
+    /// Fetches the set, from the issuer's own host or one of `hosts`, unless it is still the one that `held` names.
+    pub(super) fn fetch(&self, hosts: &[JwksHost], held: Option<&Tag>) -> Result<Fetched, FetchError> {
+        let deadline = Instant::now() + self.time;
+        let url = self.metadata(deadline)?.jwks_uri;
+        if let Err(problem) = self.issuer.may_send_to(&url, hosts) {
+            return Err(FetchError::JwksUri { url, problem });
+        }
+        let held = held.filter(|tag| tag.url == url).map(|tag| (IF_NONE_MATCH, tag.etag.as_str()));
+        let answer = self.get(&url, held, deadline)?;
+        let told = freshness::told(answer.headers("cache-control"), answer.header("age"));
+        if !answer.is_modified {
+            return Ok(Fetched { set: None, told });
+        }
+        let keys = match KeySet::from_json(&answer.body) {
+            Ok(set) if set.is_empty() => return Err(FetchError::NoKey { url }),
+            Ok(set) => set,
+            Err(source) => return Err(FetchError::KeySet { url, source }),
+        };
+        let tag = answer.header("etag").map(|etag| Tag { url, etag: etag.to_owned() });
+        Ok(Fetched { set: Some(FetchedSet { keys, tag, body: answer.body }), told })
     }
 
-    pub(super) fn fetch_within(&self, time: Duration) -> Result<KeySet, FetchError> {
-        let deadline = Instant::now() + time;
-        let url = self.issuer.metadata_url();
-        let metadata: Metadata = match serde_json::from_slice(&self.get(&url, deadline)?) {
+    /// From where RFC 8414 has it, or else from where OpenID Connect Discovery has it.
+    fn metadata(&self, deadline: Instant) -> Result<Metadata, FetchError> {
+        match self.metadata_at(self.issuer.metadata_url(), deadline) {
+            Err(absent) if absent.is_absent() => {
+                let other = self.metadata_at(self.issuer.openid_url(), deadline);
+                // With neither there, the first place is the one to name.
+                other.map_err(|error| if error.is_absent() { absent } else { error })
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn metadata_at(&self, url: String, deadline: Instant) -> Result<Metadata, FetchError> {
+        let metadata: Metadata = match serde_json::from_slice(&self.get(&url, None, deadline)?.body) {
             Ok(metadata) => metadata,
             Err(source) => return Err(FetchError::Metadata { url, source }),
         };
@@ -67,20 +145,24 @@ impl Fetcher {
         if metadata.issuer != self.issuer.as_str() {
             return Err(FetchError::OtherIssuer { url, found: metadata.issuer });
         }
-        let url = metadata.jwks_uri;
-        if let Err(problem) = self.issuer.may_send_to(&url) {
-            return Err(FetchError::JwksUri { url, problem });
-        }
-        match KeySet::from_json(&self.get(&url, deadline)?) {
-            Ok(set) if set.is_empty() => Err(FetchError::NoKey { url }),
-            Ok(set) => Ok(set),
-            Err(source) => Err(FetchError::KeySet { url, source }),
-        }
+        Ok(metadata)
     }
 
-    fn get(&self, url: &str, deadline: Instant) -> Result<Vec<u8>, RequestError> {
+    fn get(&self, url: &str, held: Option<(&str, &str)>, deadline: Instant) -> Result<Answer, FetchError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        Ok(self.client.get(url, &[("accept", "application/json")], left, MAX_BODY)?.body)
+        let accept = ("accept", "application/json, application/jwk-set+json");
+        let headers = [Some(accept), held];
+        let headers: Vec<_> = headers.into_iter().flatten().collect();
+        let answer = self.client.get(url, &headers, left, MAX_BODY)?;
+        // Issuers label their JSON as they like, as plain text or as bytes. A page for people is none, whatever it holds.
+        let is_html = answer.header("content-type").is_some_and(|value| {
+            let media_type = value.split(';').next().unwrap_or_default().trim();
+            ["text/html", "application/xhtml+xml"].iter().any(|html| media_type.eq_ignore_ascii_case(html))
+        });
+        if is_html && answer.is_modified {
+            return Err(FetchError::Html { url: url.to_owned() });
+        }
+        Ok(answer)
     }
 }
 
@@ -101,12 +183,8 @@ mod tests {
     fn a100_an_issuer_that_never_answers_is_given_up() {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let issuer = format!("http://{}", silent.local_addr().unwrap());
-        let error = fetcher(&issuer, Duration::from_millis(50)).fetch().unwrap_err();
-        assert!(
-            matches!(&error, FetchError::Request(RequestError::Request { source, .. })
-                if matches!(**source, ureq::Error::Timeout(_))),
-            "{error}"
-        );
+        let error = fetcher(&issuer, Duration::from_millis(50)).fetch(&[], None).map(drop).unwrap_err();
+        assert!(error.code() == "timeout", "{error}");
     }
 
     #[test]
@@ -119,7 +197,7 @@ mod tests {
             // Until the other side hangs up.
             let _ = connection.read_to_end(&mut Vec::new());
         });
-        let error = fetcher(&issuer, Duration::from_millis(200)).fetch().unwrap_err();
+        let error = fetcher(&issuer, Duration::from_millis(200)).fetch(&[], None).map(drop).unwrap_err();
         slow.join().unwrap();
         assert!(matches!(error, FetchError::Request(RequestError::Request { .. })), "{error}");
     }
@@ -136,7 +214,7 @@ mod tests {
             connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
             hello
         });
-        let error = fetcher(&issuer, TIME).fetch().unwrap_err();
+        let error = fetcher(&issuer, TIME).fetch(&[], None).map(drop).unwrap_err();
         assert!(matches!(error, FetchError::Request(RequestError::Request { .. })), "{error}");
         assert_eq!(plain.join().unwrap()[..2], [0x16, 0x03], "a TLS handshake was begun");
     }

@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::Agent;
+use ureq::http::HeaderMap;
 use ureq::tls::{TlsConfig, TlsProvider};
 
 use super::issuer_url::IssuerUrl;
+
+pub(crate) const IF_NONE_MATCH: &str = "if-none-match";
 
 /// Why a request brought no answer that could be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,11 +20,42 @@ pub(crate) enum RequestError {
     Status { url: String, status: u16 },
 }
 
-/// What came with a status of 200.
+impl RequestError {
+    /// The kind of the error.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::Status { status: 300..=399, .. } => "redirect",
+            Self::Status { .. } => "status",
+            Self::Request { source, .. } => match &**source {
+                ureq::Error::Timeout(_) => "timeout",
+                ureq::Error::BodyExceedsLimit(_) => "too-large",
+                ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "tls",
+                ureq::Error::HostNotFound | ureq::Error::ConnectionFailed | ureq::Error::Io(_) => {
+                    "unreachable"
+                }
+                _ => "protocol",
+            },
+        }
+    }
+}
+
+/// What came with a status of 200, or of 304 where a version was named that is held already (RFC 9110 §15.4.5).
 pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
-    #[cfg(feature = "status")]
-    pub(crate) etag: Option<String>,
+    pub(crate) is_modified: bool,
+    headers: HeaderMap,
+}
+
+impl Answer {
+    /// The first header of this name that is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers(name).next()
+    }
+
+    /// All headers of this name that are text.
+    pub(crate) fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok())
+    }
 }
 
 pub(crate) struct Client(Agent);
@@ -63,16 +97,11 @@ impl Client {
         let time = time.max(Duration::from_millis(1));
         let mut response = request.config().timeout_global(Some(time)).build().call().map_err(failed)?;
         let status = response.status().as_u16();
-        if status != 200 {
+        let is_modified = status != 304;
+        if status != 200 && (is_modified || !headers.iter().any(|(name, _)| *name == IF_NONE_MATCH)) {
             return Err(RequestError::Status { url: url.to_owned(), status });
         }
-        #[cfg(feature = "status")]
-        let etag = response.headers().get("etag").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = response.body_mut().with_config().limit(limit).read_to_vec().map_err(failed)?;
-        Ok(Answer {
-            body,
-            #[cfg(feature = "status")]
-            etag,
-        })
+        Ok(Answer { body, is_modified, headers: std::mem::take(response.headers_mut()) })
     }
 }

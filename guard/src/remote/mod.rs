@@ -1,183 +1,169 @@
 //! Keys fetched from the issuer (feature `fetch`).
 
+mod cache_file;
 mod fetch;
+mod freshness;
 pub(crate) mod http;
 pub(crate) mod issuer_url;
+mod keeper;
+mod pulse;
+mod report;
 mod schedule;
+mod source;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-use tokio::sync::watch;
+pub use report::KeysReport;
 
+use crate::clock::Clock;
 use crate::error::ConfigError;
 use crate::key_set::KeySet;
-use fetch::{FetchError, Fetcher};
 use issuer_url::IssuerUrl;
-use schedule::{Outcome, Schedule, is_stale};
+use source::Source;
 
-/// The keys of an issuer, fetched over HTTPS. Cloning shares them.
+/// The keys of an issuer, fetched over HTTPS. Cloning shares them, and what is set on one clone holds for all.
 ///
-/// - Nothing is fetched before the first token comes. The issuer's metadata (RFC 8414) is read at
-///   `/.well-known/oauth-authorization-server`, must name the issuer exactly, and says where the JWK Set is; that
-///   address must have the issuer's scheme, host and port.
-/// - One fetch runs at a time, and all requests that need it share its outcome. A request whose key is known
-///   never waits.
-/// - A key id that is not known starts a fetch, at most once per cool-down (10 s). A set older than five minutes is
-///   fetched anew in the background, so that a withdrawn key is dropped.
-/// - A fetch that fails, or brings no usable key, changes nothing: the last good set stays. Before there was one,
-///   requests are answered 503 and a new attempt follows half a second after the last.
-/// - A fetch takes at most five seconds and 256 KiB, follows no redirect, and sends nothing of any token. A proxy
+/// - Nothing is fetched before the first token comes or [`start`](Self::start) is called. From then on a thread of its own
+///   keeps the keys, until the last clone is gone; it belongs to no async runtime.
+/// - The issuer's metadata is read at `/.well-known/oauth-authorization-server` (RFC 8414), or where there is none at
+///   `ISSUER/.well-known/openid-configuration` (OpenID Connect Discovery 1.0). It must name the issuer byte for byte, and
+///   says where the JWK Set is: at the issuer's own scheme, host and port, or at a [`jwks_host`](Self::jwks_host).
+/// - The set lives as long as its `Cache-Control` says, at least 30 s and at most [`max_age`](Self::max_age), and is fetched
+///   anew in the background before that ends, whether tokens come or not; with an `ETag`, only if it has changed.
+/// - A request whose key is known never waits. A key id that is not known starts one fetch for all who need it, at most once
+///   per [`cool_down`](Self::cool_down), also after a failure; a request waits for it for two seconds at most.
+/// - A fetch that fails, or brings no usable key, changes nothing: the last good set stays, up to
+///   [`max_stale`](Self::max_stale). Without a set requests are answered 503, and an attempt follows half a second after
+///   the last; only for the first of all do requests wait, for two seconds at most.
+/// - A fetch takes at most five seconds and 256 KiB a document, follows no redirect, and sends nothing of any token. A proxy
 ///   named by `HTTPS_PROXY` and its kin is used for an `https` issuer on another host, never for a loopback one.
-/// - It needs a tokio runtime, which every actix-web application has.
 #[derive(Clone)]
-pub struct RemoteKeys(Arc<Inner>);
+pub struct RemoteKeys(Arc<Interest>);
 
-struct Inner {
-    fetcher: Fetcher,
-    current: ArcSwapOption<Loaded>,
-    schedule: Mutex<Schedule>,
-    /// Counts finished fetches; whoever waits for one waits for a change.
-    finished: watch::Sender<u64>,
-}
+/// Held by all who want the keys; with the last of them the keeping ends.
+struct Interest(Arc<Source>);
 
-/// A set, and when it came. Side by side, so that a request whose key is known takes no lock.
-struct Loaded {
-    keys: Arc<KeySet>,
-    at: Instant,
+impl Drop for Interest {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 impl RemoteKeys {
-    /// Keys of `issuer`, to be fetched when first needed.
+    /// Keys of `issuer`, to be fetched when first needed. The issuer is the exact string that tokens carry as `iss`; some
+    /// end in a slash.
     ///
     /// # Errors
     /// [`ConfigError::IssuerUrl`] unless the issuer is an `https` URL, or an `http` one on a loopback host, without
-    /// query, fragment, user name or trailing slash.
+    /// query, fragment or user name.
     pub fn new(issuer: &str) -> Result<Self, ConfigError> {
         let url = IssuerUrl::parse(issuer)
             .map_err(|problem| ConfigError::IssuerUrl { issuer: issuer.to_owned(), problem })?;
-        Ok(Self(Arc::new(Inner {
-            fetcher: Fetcher::new(url),
-            current: ArcSwapOption::empty(),
-            schedule: Mutex::new(Schedule::default()),
-            finished: watch::Sender::new(0),
-        })))
+        Ok(Self(Arc::new(Interest(Arc::new(Source::new(url))))))
     }
 
-    /// Sets the least time between two fetches for unknown keys; at first 10 s. For all clones.
+    /// Sets the least time between two fetches once the issuer was heard, whatever they are for; at first 10 s. More than
+    /// 20 s would delay the refresh of a set that lives for 30.
     #[must_use]
     pub fn cool_down(self, cool_down: Duration) -> Self {
-        self.0.schedule().cool_down = cool_down;
+        self.source().state().schedule.set_cool_down(cool_down);
         self
+    }
+
+    /// Sets the longest life of a set, whatever the issuer says; at first five minutes, at least 30 s. A key that the issuer
+    /// withdraws is in use for that long at most while the issuer can be reached.
+    #[must_use]
+    pub fn max_age(self, max_age: Duration) -> Self {
+        self.source().state().max_age = max_age;
+        self
+    }
+
+    /// Sets for how long the last good set is used while the issuer does not confirm it; at first 24 hours, at least a minute.
+    /// Then all tokens are answered 503 until the issuer is heard. The time counts while the machine sleeps too.
+    #[must_use]
+    pub fn max_stale(self, max_stale: Duration) -> Self {
+        self.source().state().schedule.set_max_stale(max_stale);
+        self
+    }
+
+    /// Keeps a copy of the last good set in this file, so that an API that restarts while its issuer is away still knows the
+    /// keys. It is read when the keys are first needed and replaced whenever the issuer confirms them. Its folder must exist.
+    ///
+    /// It holds public keys, the issuer and the time, and is no secret; but who can write it decides which tokens are good. On
+    /// Unix it is made with mode 0600, and one that belongs to another user than this process's own or root, or that
+    /// others can write (mode 0022), is not used. Neither is one of another issuer, damaged, larger than 256 KiB, older than
+    /// [`max_stale`](Self::max_stale) or of the future. The log says why. Elsewhere than on Unix its folder must be one that
+    /// nobody else can write.
+    #[must_use]
+    pub fn cache_file(self, path: impl Into<PathBuf>) -> Self {
+        let mut state = self.source().state();
+        state.copy = Some(path.into());
+        // The next answer is to bring the set whole.
+        state.tag = None;
+        drop(state);
+        self
+    }
+
+    /// Allows the issuer's metadata to have the keys at this host too, over `https`; with a port (`host:port`) unless it is
+    /// 443. Some issuers need it: Google's keys are at `www.googleapis.com`.
+    ///
+    /// # Errors
+    /// [`ConfigError::JwksHost`] when it is no host, or an address that is not public while the issuer is no loopback one.
+    pub fn jwks_host(self, host: &str) -> Result<Self, ConfigError> {
+        let allowed = self.source().fetcher.issuer().jwks_host(host);
+        let allowed = allowed.map_err(|problem| ConfigError::JwksHost { host: host.to_owned(), problem })?;
+        self.source().state().hosts.push(allowed);
+        Ok(self)
+    }
+
+    /// Where the time comes from by which a set ages; at first the machine's clock. Set it before the keys are first needed.
+    #[must_use]
+    pub fn clock(self, clock: Clock) -> Self {
+        self.source().state().pulse.set_clock(clock);
+        self
+    }
+
+    /// Begins to fetch the keys now, rather than with the first token.
+    pub fn start(&self) {
+        self.source().start();
     }
 
     /// The issuer whose keys these are.
     pub fn issuer(&self) -> &str {
-        self.0.fetcher.issuer()
+        self.source().issuer()
     }
 
-    /// The keys fetched last, if any were.
+    /// The keys fetched last, unless none were or they are older than [`max_stale`](Self::max_stale).
     pub fn load(&self) -> Option<Arc<KeySet>> {
-        self.0.current.load().as_ref().map(|loaded| Arc::clone(&loaded.keys))
+        self.source().usable()
     }
 
-    /// The keys, if they have this one. A set that has grown old is fetched anew in the background.
+    /// How well the keys are known.
+    pub fn report(&self) -> KeysReport {
+        self.source().report()
+    }
+
+    /// The keys, if they have this one.
     pub(crate) fn at_hand(&self, kid: &str) -> Option<Arc<KeySet>> {
-        let current = self.0.current.load();
-        let loaded = current.as_ref().filter(|loaded| loaded.keys.contains(kid))?;
-        if is_stale(loaded.at, Instant::now()) {
-            self.fetch_if_due();
-        }
-        Some(Arc::clone(&loaded.keys))
+        self.source().at_hand(kid)
     }
 
     /// The keys, after a fetch if they lack this one and a fetch is due or under way.
     pub(crate) async fn fetched_for(&self, kid: &str) -> Option<Arc<KeySet>> {
-        if let Some(keys) = self.at_hand(kid) {
-            return Some(keys);
-        }
-        if let Some(mut finished) = self.fetch_if_due() {
-            // An error would mean that the sender is gone, which `self` holds.
-            let _ = finished.changed().await;
-        }
-        self.load()
+        self.source().fetched_for(kid).await
     }
 
-    /// Starts a fetch when one is due. Answers something to wait on while one is under way.
-    fn fetch_if_due(&self) -> Option<watch::Receiver<u64>> {
-        let mut schedule = self.0.schedule();
-        if schedule.is_running() {
-            return Some(self.0.finished.subscribe());
-        }
-        if !schedule.is_due(Instant::now()) {
-            return None;
-        }
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            tracing::error!("keys can only be fetched inside a tokio runtime");
-            return None;
-        };
-        let finished = self.0.finished.subscribe();
-        schedule.start();
-        drop(schedule);
-        // The flight ends when this value is dropped: also when the fetch panics or its runtime ends first.
-        let flight = Flight { keys: Arc::clone(&self.0), outcome: Outcome::Failed };
-        runtime.spawn_blocking(move || flight.run(Fetcher::fetch));
-        Some(finished)
-    }
-
-    /// The same on a thread that may block, for at most `time`. Does not wait for a fetch that another began.
+    /// The same on a thread that may block, for at most `time`.
     #[cfg(feature = "status")]
     pub(crate) fn fetched_here(&self, kid: &str, time: Duration) -> Option<Arc<KeySet>> {
-        if !self.0.current.load().as_ref().is_some_and(|loaded| loaded.keys.contains(kid)) {
-            let mut schedule = self.0.schedule();
-            if schedule.is_due(Instant::now()) {
-                schedule.start();
-                drop(schedule);
-                let flight = Flight { keys: Arc::clone(&self.0), outcome: Outcome::Failed };
-                flight.run(|fetcher| fetcher.fetch_within(time));
-            }
-        }
-        self.load()
+        self.source().fetched_here(kid, time)
     }
-}
 
-impl Inner {
-    fn schedule(&self) -> MutexGuard<'_, Schedule> {
-        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A fetch under way.
-struct Flight {
-    keys: Arc<Inner>,
-    outcome: Outcome,
-}
-
-impl Flight {
-    fn run(mut self, fetch: impl FnOnce(&Fetcher) -> Result<KeySet, FetchError>) {
-        let issuer = self.keys.fetcher.issuer();
-        match fetch(&self.keys.fetcher) {
-            Ok(set) => {
-                for skipped in set.skipped() {
-                    let (kid, reason) = (skipped.kid.as_deref(), skipped.reason);
-                    tracing::debug!(issuer, kid, %reason, "a published key is not used");
-                }
-                tracing::info!(issuer, keys = set.len(), "fetched the issuer's keys");
-                let loaded = Loaded { keys: Arc::new(set), at: Instant::now() };
-                self.keys.current.store(Some(Arc::new(loaded)));
-                self.outcome = Outcome::Loaded;
-            }
-            Err(error) => tracing::warn!(issuer, %error, "could not fetch the issuer's keys"),
-        }
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.keys.schedule().end(Instant::now(), self.outcome);
-        self.keys.finished.send_modify(|count| *count = count.wrapping_add(1));
+    fn source(&self) -> &Arc<Source> {
+        &self.0.0
     }
 }
 
@@ -187,38 +173,42 @@ impl fmt::Debug for RemoteKeys {
     }
 }
 
+/// From 0 to 1, to keep verifiers apart that would do something together.
+pub(crate) fn chance() -> f64 {
+    let mut byte = [0];
+    match aws_lc_rs::rand::fill(&mut byte) {
+        Ok(()) => f64::from(byte[0]) / 255.0,
+        Err(_) => 0.5,
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
-    const KEYS: &[u8] = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1",
-        "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
-
-    /// Keys of an issuer that does not answer, fetched so long ago.
-    fn fetched(ago: Duration) -> RemoteKeys {
-        let remote = RemoteKeys::new("http://127.0.0.1:9").unwrap();
-        let at = Instant::now().checked_sub(ago).unwrap();
-        let keys = Arc::new(KeySet::from_json(KEYS).unwrap());
-        remote.0.current.store(Some(Arc::new(Loaded { keys, at })));
-        remote
+    fn until(what: &str, done: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !done() {
+            assert!(Instant::now() < deadline, "waited in vain: {what}");
+            std::thread::sleep(Duration::from_millis(5)); // poll: another thread must do it
+        }
     }
 
     #[test]
-    fn a_known_key_of_an_old_set_is_at_hand_while_the_set_is_fetched_anew() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let _inside = runtime.enter();
-        for (ago, kid, at_hand, fetches) in [
-            (0, "k1", true, false),
-            (299, "k1", true, false),
-            (301, "k1", true, true),
-            (301, "k2", false, false),
-        ] {
-            let remote = fetched(Duration::from_secs(ago));
-            let finished = remote.0.finished.subscribe();
-            assert_eq!(remote.at_hand(kid).is_some(), at_hand, "{kid} after {ago} s");
-            let started = remote.0.schedule().is_running() || finished.has_changed().unwrap();
-            assert_eq!(started, fetches, "{kid} after {ago} s");
-        }
+    fn the_keeping_ends_with_the_last_who_is_interested() {
+        let keys = RemoteKeys::new("http://127.0.0.1:9").unwrap();
+        let source = Arc::downgrade(keys.source());
+        keys.start();
+        until("the first attempt", || keys.report().fetches > 0);
+        let other = keys.clone();
+        drop(keys);
+        let so_far = other.report().fetches;
+        until("another attempt", || other.report().fetches > so_far);
+        assert_eq!(other.report().last_error, Some("unreachable"));
+        drop(other);
+        until("the end", || source.upgrade().is_none());
     }
 }

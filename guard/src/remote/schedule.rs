@@ -1,111 +1,171 @@
-//! When to fetch: pure, so that it can be tested without waiting.
+//! When to fetch, and how long a set may be used: pure, so that it can be tested without waiting.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use super::pulse::{Moment, moments};
 
 const COOL_DOWN: Duration = Duration::from_secs(10);
-/// Between attempts while there is no set at all: a guard that starts before its issuer should not be shut for ten
-/// seconds.
-const FIRST_LOAD_SPACING: Duration = Duration::from_millis(500);
-const STALE_AFTER: Duration = Duration::from_secs(5 * 60);
-
-/// Whether a set that came at `loaded` is so old that a withdrawn key might still be in it.
-pub(super) fn is_stale(loaded: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(loaded) >= STALE_AFTER
-}
+const MAX_STALE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Sets of any life must have their time to be confirmed anew.
+const LEAST_MAX_STALE: Duration = Duration::from_secs(60);
+/// Between attempts while the issuer was not heard yet, and between any two that nobody asked for: a guard that starts
+/// before its issuer should not be shut for ten seconds.
+const SPACING: Moment = 500;
+/// How long requests wait for a fetch, from its beginning: it goes on without them.
+const PATIENCE: Moment = 2000;
 
 /// How a fetch ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Outcome {
-    /// With a set that holds a usable key.
-    Loaded,
+    /// With a set that holds a usable key, or the word that it is unchanged. `chance`, from 0 to 1, keeps verifiers apart
+    /// that began together.
+    Confirmed { life: Duration, chance: f64 },
     /// Without one.
     Failed,
 }
 
 #[derive(Debug)]
 pub(super) struct Schedule {
-    pub(super) cool_down: Duration,
-    running: bool,
+    cool_down: Moment,
+    max_stale: Moment,
+    /// When the fetch under way began.
+    running: Option<Moment>,
     /// When the last fetch ended, however it ended.
-    ended: Option<Instant>,
-    /// Whether a good set ever came.
-    has_set: bool,
+    ended: Option<Moment>,
+    /// Whether the set in use was confirmed by the issuer itself.
+    is_heard: bool,
+    held: Option<Held>,
+    /// Somebody waits for a key that the set lacks.
+    is_wanted: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    confirmed: Moment,
+    refresh: Moment,
 }
 
 impl Default for Schedule {
     fn default() -> Self {
-        Self { cool_down: COOL_DOWN, running: false, ended: None, has_set: false }
+        Self {
+            cool_down: moments(COOL_DOWN),
+            max_stale: moments(MAX_STALE),
+            running: None,
+            ended: None,
+            is_heard: false,
+            held: None,
+            is_wanted: false,
+        }
     }
 }
 
 impl Schedule {
-    pub(super) const fn is_running(&self) -> bool {
-        self.running
+    pub(super) const fn set_cool_down(&mut self, cool_down: Duration) {
+        self.cool_down = moments(cool_down);
     }
 
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        let spacing = if self.has_set { self.cool_down } else { FIRST_LOAD_SPACING.min(self.cool_down) };
-        !self.running && self.ended.is_none_or(|ended| now.saturating_duration_since(ended) >= spacing)
+    pub(super) fn set_max_stale(&mut self, max_stale: Duration) {
+        self.max_stale = moments(max_stale.max(LEAST_MAX_STALE));
     }
 
-    pub(super) const fn start(&mut self) {
-        self.running = true;
+    pub(super) const fn max_stale(&self) -> Moment {
+        self.max_stale
     }
 
-    pub(super) const fn end(&mut self, now: Instant, outcome: Outcome) {
-        self.running = false;
+    /// A set is there that the issuer confirmed so long ago, and not to this process.
+    pub(super) const fn restore(&mut self, now: Moment, age: Moment) {
+        self.held = Some(Held { confirmed: now - age, refresh: now });
+    }
+
+    /// When the next fetch begins; `None` while one is under way.
+    pub(super) fn next(&self) -> Option<Moment> {
+        if self.running.is_some() {
+            return None;
+        }
+        let Some(ended) = self.ended else { return Some(Moment::MIN) };
+        Some(match self.held {
+            Some(_) if self.is_heard && self.is_wanted => ended + self.cool_down,
+            Some(held) if self.is_heard => held.refresh.max(ended + self.cool_down.max(SPACING)),
+            _ => ended + SPACING,
+        })
+    }
+
+    pub(super) fn is_due(&self, now: Moment) -> bool {
+        self.next().is_some_and(|next| next <= now)
+    }
+
+    pub(super) const fn start(&mut self, now: Moment) {
+        self.running = Some(now);
+        self.is_wanted = false;
+    }
+
+    pub(super) fn end(&mut self, now: Moment, outcome: Outcome) {
+        let began = self.running.take().unwrap_or(now);
         self.ended = Some(now);
-        self.has_set |= matches!(outcome, Outcome::Loaded);
+        if let Outcome::Confirmed { life, chance } = outcome {
+            let life = moments(life).min(self.max_stale);
+            // From 0.7 to 0.8 of it: a fetch that takes all its time is over before the end of the shortest life.
+            let refresh = began + life / 10 * 7 + (life as f64 / 10.0 * chance.clamp(0.0, 1.0)) as Moment;
+            self.held = Some(Held { confirmed: began, refresh });
+            self.is_heard = true;
+        }
+    }
+
+    /// A request needs a key that the set lacks. Whether it has something to wait for.
+    pub(super) fn want(&mut self, now: Moment) -> bool {
+        if self.is_heard && self.ended.is_some_and(|ended| ended + self.cool_down <= now) {
+            self.is_wanted |= self.running.is_none();
+        }
+        self.is_awaited(now)
+    }
+
+    /// Whether a request should wait for the fetch that is under way or about to begin: for the first of all, and for those
+    /// that look for a new key. While an issuer is not heard, nobody waits a second time.
+    pub(super) fn is_awaited(&self, now: Moment) -> bool {
+        match self.running {
+            Some(began) => (self.is_heard || self.ended.is_none()) && now < began + PATIENCE,
+            None => self.is_wanted || self.ended.is_none(),
+        }
+    }
+
+    /// Until when requests wait for the fetch under way.
+    pub(super) fn patience(&self) -> Option<Moment> {
+        self.running.map(|began| began + PATIENCE)
+    }
+
+    /// How long ago the issuer confirmed the set.
+    pub(super) fn age(&self, now: Moment) -> Option<Moment> {
+        self.held.map(|held| now.saturating_sub(held.confirmed).max(0))
+    }
+
+    /// When the set becomes too old to be used.
+    pub(super) fn lapses(&self) -> Option<Moment> {
+        self.held.map(|held| held.confirmed + self.max_stale)
+    }
+
+    /// When the set has to be looked at again: for its refresh, or every second once that is due, or for its end.
+    pub(super) fn look_again(&self, now: Moment) -> Option<Moment> {
+        self.held.map(|held| {
+            let refresh = if held.refresh > now { held.refresh } else { now + 1000 };
+            refresh.min(held.confirmed + self.max_stale)
+        })
+    }
+
+    /// Whether a set is held that may be used. One that is too old is let go.
+    pub(super) fn keep(&mut self, now: Moment) -> bool {
+        if self.lapses().is_some_and(|lapses| lapses <= now) {
+            self.held = None;
+            self.is_heard = false;
+            self.is_wanted = false;
+        }
+        self.held.is_some()
+    }
+
+    /// Whether the issuer itself confirmed the set that is in use.
+    pub(super) const fn is_heard(&self) -> bool {
+        self.is_heard
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-mod tests {
-    use super::*;
-
-    const fn ms(count: u64) -> Duration {
-        Duration::from_millis(count)
-    }
-
-    #[test]
-    fn the_first_fetch_is_due_at_once_and_only_one_runs() {
-        let start = Instant::now();
-        let mut schedule = Schedule::default();
-        assert!(schedule.is_due(start));
-        schedule.start();
-        assert!(schedule.is_running());
-        assert!(!schedule.is_due(start + ms(60_000)));
-    }
-
-    #[test]
-    fn without_a_set_the_next_attempt_follows_after_half_a_second() {
-        let start = Instant::now();
-        let mut schedule = Schedule::default();
-        schedule.start();
-        schedule.end(start, Outcome::Failed);
-        assert!(!schedule.is_due(start + ms(499)));
-        assert!(schedule.is_due(start + ms(500)));
-    }
-
-    #[test]
-    fn with_a_set_a_failure_cools_down_as_long_as_a_success() {
-        let start = Instant::now();
-        let mut schedule = Schedule::default();
-        schedule.end(start, Outcome::Loaded);
-        assert!(!schedule.is_due(start + ms(9_999)));
-        assert!(schedule.is_due(start + ms(10_000)));
-        schedule.end(start + ms(10_000), Outcome::Failed);
-        assert!(!schedule.is_due(start + ms(19_999)));
-        assert!(schedule.is_due(start + ms(20_000)));
-    }
-
-    #[test]
-    fn a_set_is_stale_after_five_minutes() {
-        let start = Instant::now();
-        assert!(!is_stale(start, start));
-        assert!(!is_stale(start, start + ms(299_999)));
-        assert!(is_stale(start, start + ms(300_000)));
-        assert!(!is_stale(start + ms(300_000), start));
-    }
-}
+mod tests;

@@ -79,6 +79,11 @@ impl Follower {
         self.issuer.as_str()
     }
 
+    /// Where the issuer says what has changed.
+    pub(super) fn changes_url(&self) -> String {
+        format!("{}/status", self.issuer.without_slash())
+    }
+
     /// What lists are checked with from now on, unless another verifier said so before.
     pub(super) fn prove_with(&self, proof: Proof, bound: Duration) {
         let _ = self.proof.set(proof);
@@ -229,7 +234,7 @@ impl Follower {
         let headers = [("accept", "application/statuslist+jwt"), ("signet-status-version", &heard)];
         let answer = self.client.get(uri, &headers, left, MAX_TOKEN as u64)?;
         let list = proof.list(&answer.body, self.issuer(), uri, deadline)?;
-        Ok(Kept { list, version: answer.etag.as_deref().and_then(version) })
+        Ok(Kept { list, version: answer.header("etag").and_then(version) })
     }
 }
 

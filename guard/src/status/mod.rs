@@ -110,7 +110,7 @@ impl StatusSource {
     ///
     /// # Errors
     /// [`ConfigError::IssuerUrl`] unless the issuer is an `https` URL, or an `http` one on a loopback host, without
-    /// query, fragment, user name or trailing slash.
+    /// query, fragment or user name.
     pub fn remote(issuer: &str) -> Result<Self, ConfigError> {
         let url = IssuerUrl::parse(issuer)
             .map_err(|problem| ConfigError::IssuerUrl { issuer: issuer.to_owned(), problem })?;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::follower::Follower;
 use super::pace::{self, Outcome, Pace};
+use crate::remote::chance;
 use crate::remote::http::RequestError;
 
 /// For an answer that need not wait, and beyond the wait of one that must.
@@ -118,7 +119,7 @@ impl Follower {
     }
 
     fn poll(&self, since: Option<u64>, wait: Option<Duration>) -> Result<Changes, PollError> {
-        let mut url = format!("{}/status", self.issuer());
+        let mut url = self.changes_url();
         if let Some(since) = since {
             url.push_str(&format!("?since={since}"));
         }
@@ -174,14 +175,5 @@ impl Follower {
             }
             progress.is_stale = is_stale;
         }
-    }
-}
-
-/// From 0 to 1.
-fn chance() -> f64 {
-    let mut byte = [0];
-    match aws_lc_rs::rand::fill(&mut byte) {
-        Ok(()) => f64::from(byte[0]) / 255.0,
-        Err(_) => 0.5,
     }
 }

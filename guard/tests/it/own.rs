@@ -115,7 +115,7 @@ fn a102_an_issuer_that_keys_must_not_be_fetched_from_is_refused_at_once() {
         "ftp://x",
         "",
         "id.example.com",
-        "https://x/",
+        "https://x//",
         "https://x?y",
     ] {
         assert!(

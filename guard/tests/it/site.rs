@@ -14,21 +14,26 @@ pub(crate) const JWKS: &str = "/jwks";
 #[derive(Clone)]
 pub(crate) struct Page {
     pub(crate) status: u16,
-    pub(crate) location: Option<String>,
+    pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
 }
 
 impl Page {
     pub(crate) fn ok(body: impl Into<Vec<u8>>) -> Self {
-        Self { status: 200, location: None, body: body.into() }
+        Self { status: 200, headers: Vec::new(), body: body.into() }
     }
 
     pub(crate) fn status(status: u16) -> Self {
-        Self { status, location: None, body: b"{}".to_vec() }
+        Self { status, headers: Vec::new(), body: b"{}".to_vec() }
     }
 
     pub(crate) fn redirect(to: &str) -> Self {
-        Self { status: 302, location: Some(to.to_owned()), body: Vec::new() }
+        Self { status: 302, headers: vec![("location", to.to_owned())], body: Vec::new() }
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
     }
 }
 
@@ -36,8 +41,12 @@ impl Page {
 struct State {
     pages: HashMap<String, Page>,
     requests: Vec<String>,
+    /// How many requests were answered that nothing has changed.
+    not_modified: usize,
     /// While shut, requests wait for their answer.
     shut: bool,
+    /// Connections are closed without a word.
+    is_down: bool,
 }
 
 #[derive(Clone)]
@@ -96,6 +105,18 @@ impl Site {
         self.state.1.notify_all();
     }
 
+    pub(crate) fn go_down(&self) {
+        self.state.0.lock().unwrap().is_down = true;
+    }
+
+    pub(crate) fn come_up(&self) {
+        self.state.0.lock().unwrap().is_down = false;
+    }
+
+    pub(crate) fn not_modified(&self) -> usize {
+        self.state.0.lock().unwrap().not_modified
+    }
+
     /// How often `path` was asked for.
     pub(crate) fn count(&self, path: &str) -> usize {
         self.state.0.lock().unwrap().requests.iter().filter(|request| *request == path).count()
@@ -108,18 +129,35 @@ impl Site {
     fn serve(&self, mut connection: TcpStream) -> Option<()> {
         let mut lines = BufReader::new(connection.try_clone().ok()?).lines();
         let path = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
-        while !lines.next()?.ok()?.is_empty() {}
+        let mut held = None;
+        loop {
+            let line = lines.next()?.ok()?;
+            if line.is_empty() {
+                break;
+            }
+            held =
+                held.or_else(|| Some(line.to_ascii_lowercase().strip_prefix("if-none-match: ")?.to_owned()));
+        }
         let (state, opened) = &*self.state;
         let mut state = state.lock().ok()?;
+        if state.is_down {
+            return None;
+        }
         state.requests.push(path.clone());
-        let state = opened.wait_while(state, |state| state.shut).ok()?;
-        let page = state.pages.get(&path).cloned().unwrap_or_else(|| Page::status(404));
+        let mut state = opened.wait_while(state, |state| state.shut).ok()?;
+        let mut page = state.pages.get(&path).cloned().unwrap_or_else(|| Page::status(404));
+        if held.is_some_and(|held| page.headers.contains(&("etag", held))) {
+            state.not_modified += 1;
+            page.status = 304;
+            page.body.clear();
+        }
         drop(state);
-        let location = page.location.map(|to| format!("location: {to}\r\n")).unwrap_or_default();
+        let headers: String =
+            page.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let (status, length) = (page.status, page.body.len());
         write!(
             connection,
-            "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n{location}\r\n"
+            "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n"
         )
         .ok()?;
         connection.write_all(&page.body).ok()

@@ -100,8 +100,6 @@ server.on('request', async (request, response) => {
     await provider.interactionFinished(request, response, { login: { accountId: 'user-1' } });
     return;
   }
-  // Where RFC 8414 §3 puts the metadata; oidc-provider has them where OpenID Connect Discovery 1.0 does.
-  request.url = request.url.replace('/.well-known/oauth-authorization-server', '/.well-known/openid-configuration');
   answer(request, response);
 });
 
