@@ -67,7 +67,8 @@ fn first_key() -> PrivateKey {
     PrivateKey::from_pkcs8_pem(key_pem()).unwrap()
 }
 
-/// The keys of a rotation: `old` signs, `next` stands in the set before it signs.
+/// The keys of a rotation: `old` signs, `next` stands in the set before it signs. No command does this yet: the test puts
+/// the keys to use itself.
 struct Rotation {
     old: PrivateKey,
     next: PrivateKey,
