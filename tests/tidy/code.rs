@@ -10,7 +10,7 @@ const MAX_LINES: usize = 400;
 const ORDER: [&[&str]; 12] = [
     &["account", "caller", "cpu_pool", "durable_file"],
     &["config"],
-    &["grant"],
+    &["grant", "rotation"],
     &["throttle"],
     &["jose", "password", "store", "telemetry"],
     &["audit", "replica", "status_board"],
