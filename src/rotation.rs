@@ -8,6 +8,10 @@ use std::time::Duration;
 
 use signet_guard::{Algorithm, Timestamp};
 
+mod outlook;
+
+pub use outlook::{Known, Outlook, cache_time, due, outlook};
+
 /// How much longer than it is allowed to, a verifier may hold a set: our guard looks for a new one this often.
 pub const GUARD_REFRESH: Duration = Duration::from_secs(300);
 
