@@ -26,6 +26,7 @@ mod refresh;
 mod replicas;
 mod restore;
 mod roots;
+mod rotation;
 mod secrets;
 mod smuggling;
 mod start;
