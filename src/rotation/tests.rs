@@ -85,7 +85,11 @@ fn without_a_key_that_signs_the_next_one_does_ready_or_not() {
         due(at(1), &[later.clone(), key("p", Pending), key("r", Retiring)], &policy()),
         [activate("p")]
     );
-    assert_eq!(due(at(1), &[es256.clone()], &policy()), [PUBLISH], "another algorithm waits for its time");
+    assert_eq!(
+        due(at(1), std::slice::from_ref(&es256), &policy()),
+        [PUBLISH],
+        "another algorithm waits for its time"
+    );
     assert_eq!(due(at(1), &[key("s", KeyStatus::Active), later], &policy()), []);
 }
 

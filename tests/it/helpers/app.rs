@@ -213,7 +213,8 @@ pub fn standby_pem() -> &'static str {
     PEM.get_or_init(new_pem)
 }
 
-fn new_pem() -> String {
+/// Another one.
+pub fn new_pem() -> String {
     let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
     key.to_pkcs8_pem(LineEnding::LF).unwrap().to_string()
 }
