@@ -109,7 +109,7 @@ impl Replica {
 
     /// What is wrong with a task, as it was told last.
     pub fn complaint(&self, task: &'static str) -> Option<String> {
-        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).get(task).cloned()
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).get(task).map(|(text, _)| text.clone())
     }
 
     /// Whether it was not asked yet what needs other root keys than these.

@@ -88,7 +88,7 @@ pub(crate) async fn jwks(app: Data<App>, request: HttpRequest) -> Result<HttpRes
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
-    if let Ok(value) = HeaderValue::try_from(format!("public, max-age={}", published.max_age.as_secs())) {
+    if let Ok(value) = HeaderValue::from_str(&published.cache_control) {
         headers.insert(CACHE_CONTROL, value);
     }
     Ok(answer)

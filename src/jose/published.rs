@@ -27,8 +27,8 @@ pub struct PublishedKeys {
     pub gzip: Arc<[u8]>,
     /// The entity tag of that: other bytes are another representation.
     pub gzip_etag: String,
-    /// How long it may be kept.
-    pub max_age: Duration,
+    /// How long it may be kept: a `Cache-Control`.
+    pub cache_control: String,
 }
 
 impl PublishedKeys {
@@ -50,7 +50,7 @@ impl PublishedKeys {
             gzip: gzip(&bytes).into(),
             gzip_etag: format!("\"{tag}-gzip\""),
             bytes: bytes.into(),
-            max_age: Duration::ZERO,
+            cache_control: "no-cache".to_owned(),
         };
         if published.key_set()?.len() == keys.len() { Ok(published) } else { Err(PublishError) }
     }
@@ -58,7 +58,7 @@ impl PublishedKeys {
     /// The set, to be kept for so long.
     #[must_use]
     pub fn kept_for(self, max_age: Duration) -> Self {
-        Self { max_age, ..self }
+        Self { cache_control: format!("public, max-age={}", max_age.as_secs()), ..self }
     }
 
     /// The set parsed, as a guard in this process needs it.

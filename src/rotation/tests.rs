@@ -77,6 +77,45 @@ fn what_is_to_be_done_case_by_case() {
 }
 
 #[test]
+fn without_a_key_that_signs_the_next_one_does_ready_or_not() {
+    use KeyStatus::{Pending, Retiring};
+    let later = KeyLife { ready_at: at(90_000), ..key("a", Pending) };
+    let es256 = KeyLife { algorithm: Algorithm::Es256, ..key("e", Pending) };
+    assert_eq!(
+        due(at(1), &[later.clone(), key("p", Pending), key("r", Retiring)], &policy()),
+        [activate("p")]
+    );
+    assert_eq!(
+        due(at(1), std::slice::from_ref(&es256), &policy()),
+        [PUBLISH],
+        "another algorithm waits for its time"
+    );
+    assert_eq!(due(at(1), &[key("s", KeyStatus::Active), later], &policy()), []);
+}
+
+#[test]
+fn a_set_without_a_standby_is_not_kept_for_long() {
+    let keys = [key("a", KeyStatus::Active), key("p", KeyStatus::Pending)];
+    assert_eq!(cache_time(&keys, &policy()), Duration::from_secs(300));
+    assert_eq!(cache_time(&keys[..1], &policy()), Duration::from_secs(10));
+    let both = Policy { algorithms: vec![Algorithm::Rs256, Algorithm::Es256], ..policy() };
+    assert_eq!(cache_time(&keys, &both), Duration::from_secs(10), "each has a standby");
+}
+
+#[test]
+fn a_rotation_is_overdue_an_hour_after_it_could_have_happened() {
+    let days_30 = 30 * 86_400;
+    let keys = |ready| {
+        [key("a", KeyStatus::Active), KeyLife { ready_at: at(ready), ..key("p", KeyStatus::Pending) }]
+    };
+    let overdue = |seconds, ready| outlook(at(seconds), &keys(ready), &policy()).overdue.is_some();
+    assert!(!overdue(days_30 + 3_600, 0) && overdue(days_30 + 3_601, 0));
+    assert!(!overdue(days_30 + 3_601, days_30 + 10), "it waits for its successor to be everywhere");
+    let found = outlook(at(0), &keys(0), &policy());
+    assert_eq!((found.next_rotation, found.last_rotation), (Some(at(days_30)), Some(at(0))));
+}
+
+#[test]
 fn an_algorithm_that_nobody_wants_any_more_runs_out() {
     let of = |kid: &str, status| KeyLife { algorithm: Algorithm::Es256, ..key(kid, status) };
     let keys = [

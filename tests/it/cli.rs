@@ -150,7 +150,7 @@ fn signing_keys_are_listed_rotated_and_withdrawn_beside_a_running_server() {
     let (first, second) = (of("active").remove(0), of("pending").remove(0));
     let later = signet(folder, &["keys", "rotate"], "");
     assert!(later.status.success() && printed(&later).contains("signs until 20"), "{}", printed(&later));
-    assert_eq!(of("active"), [first.clone()]);
+    assert_eq!(of("active"), std::slice::from_ref(&first));
     let now = signet(folder, &["keys", "rotate", "--now"], "");
     let text = printed(&now);
     assert!(text.contains(&format!("{second} signs now")) && text.contains("may not have"), "{text}");

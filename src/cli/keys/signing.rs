@@ -148,6 +148,13 @@ pub(super) async fn withdraw(app: &App, kid: &str) -> Result<(), Failure> {
         "Withdrew {kid}: running servers publish it no more and sign nothing with it within 2 seconds. Its private part is \
          destroyed."
     ))?;
+    if !withdrawn.is_remembered {
+        say(format_args!(
+            "{} could not be written: while no running server has written its own, an older backup of the database can bring \
+             the key back.",
+            app.config.keys.dir.join("state").display()
+        ))?;
+    }
     if withdrawn.status == KeyStatus::Pending {
         return say("It had signed nothing. A running server publishes another one to stand by.");
     }

@@ -71,6 +71,8 @@ pub struct Withdrawn {
     pub next: Option<String>,
     /// Until when verifiers may hold a set without that one, if they may.
     pub unknown_until: Option<Timestamp>,
+    /// Whether the keys folder of this process knows it: an older backup could bring the key back otherwise.
+    pub is_remembered: bool,
 }
 
 /// Lets the next key of each algorithm sign: at once when every verifier has it, or `immediately` whether they have it
@@ -119,7 +121,8 @@ pub async fn withdraw(app: &App, kid: &str) -> Result<Withdrawn, KeyCommandError
         let found = stored.rows.iter().find(|row| row.kid == kid);
         let row = found.ok_or_else(|| KeyCommandError::Unknown(kid.to_owned()))?;
         let mut acts = vec![Act::Withdraw(kid.to_owned())];
-        let mut withdrawn = Withdrawn { status: row.status, next: None, unknown_until: None };
+        let mut withdrawn =
+            Withdrawn { status: row.status, next: None, unknown_until: None, is_remembered: false };
         match row.status {
             KeyStatus::Retired => return Err(KeyCommandError::Retired(kid.to_owned())),
             KeyStatus::Pending | KeyStatus::Retiring => {}
@@ -133,7 +136,7 @@ pub async fn withdraw(app: &App, kid: &str) -> Result<Withdrawn, KeyCommandError
         }
         if carry_out(app, stored.keyring.version, acts).await? {
             // An older backup must not bring it back.
-            restore::remember(app).await;
+            withdrawn.is_remembered = restore::remember(app).await;
             return Ok(withdrawn);
         }
     }

@@ -256,12 +256,14 @@ async fn follow(app: &App) -> Result<(), RestoreError> {
     bring_up(app, &position).await
 }
 
-/// Writes down which signing keys are out of use, without waiting for the next epoch. That it cannot be written is told at
-/// the next turn.
-pub async fn remember(app: &App) {
-    if let Err(error) = remember_now(app).await {
+/// Writes down which signing keys are out of use, without waiting for the next epoch. Answers whether that was possible: a
+/// server says at its next turn why it was not.
+pub async fn remember(app: &App) -> bool {
+    let outcome = remember_now(app).await;
+    if let Err(error) = &outcome {
         tracing::debug!(error = %error, "restore.not_remembered");
     }
+    outcome.is_ok()
 }
 
 async fn remember_now(app: &App) -> Result<(), RestoreError> {

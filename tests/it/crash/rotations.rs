@@ -1,12 +1,17 @@
 //! Killed before each write of a rotation.
 
+use std::time::Duration;
+
 use reqwest::StatusCode;
 use serde_json::json;
+use signet::config::DatabaseUrl;
 use sqlx::{Connection as _, Executor as _};
 
 use super::client::Server;
 use super::each_write::{ANSWER, CALLS, Killer, MANY};
 use crate::helpers::app::{PASSWORD, header_of, json_of};
+use crate::helpers::db::{Outside, TestDatabase};
+use crate::helpers::process::Process;
 
 /// How many keys are like that.
 async fn count(server: &Server, which: &str) -> i64 {
@@ -27,7 +32,7 @@ async fn at_rest(server: &mut Server) -> Result<(), ()> {
         if count(server, "status = 'pending'").await == 1 && count(server, due).await == 0 {
             return Ok(());
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await; // poll: until it is done, or dead
+        tokio::time::sleep(Duration::from_millis(20)).await; // poll: until it is done, or dead
     }
 }
 
@@ -35,7 +40,7 @@ async fn at_rest(server: &mut Server) -> Result<(), ()> {
 async fn let_all_be_due(server: &Server) {
     let mut outside = server.outside().await;
     for sql in [
-        "UPDATE signing_keys SET ready_at = 0 WHERE status = 'pending'",
+        "UPDATE signing_keys SET created_at = 0, ready_at = 0 WHERE status = 'pending'",
         "UPDATE signing_keys SET activated_at = 0 WHERE status = 'active'",
         "UPDATE signing_keys SET retiring_at = 0 WHERE status = 'retiring'",
         "UPDATE keyring SET version = version + 1",
@@ -102,4 +107,50 @@ async fn a079_a_kill_before_each_write_of_a_rotation_leaves_one_signer_and_a_who
     eprintln!("{kills} kills");
     assert!(kills > 2, "it writes and makes durable: {kills} kills");
     assert_eq!(server.process.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a079_a_kill_between_two_statements_of_a_rotation_on_postgresql_undoes_the_first() {
+    let Some(database) = TestDatabase::postgres().await else { return };
+    let DatabaseUrl::Postgres(url) = &database.config.url else { unreachable!() };
+    let url = url.expose().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut command = super::quick(folder.path());
+        command.env("SIGNET_DATABASE_URL", &url);
+        Process::start_command(command, folder.path()).unwrap()
+    };
+    let (mut holder, mut watcher) = (database.outside().await, database.outside().await);
+    let until = async |watcher: &mut Outside, question: &str, answer: i64| {
+        while watcher.number(question).await != answer {
+            tokio::time::sleep(Duration::from_millis(10)).await; // poll: until it is so
+        }
+    };
+    let of = |status: &str| format!("SELECT count(*) FROM signing_keys WHERE status = '{status}'");
+    let server = start();
+    until(&mut watcher, &of("pending"), 1).await;
+
+    // The key that stands by is held: the version was raised, and nothing else was done.
+    watcher.execute("UPDATE signing_keys SET created_at = 0, ready_at = 0 WHERE status = 'pending'").await;
+    holder.execute("BEGIN").await;
+    holder.execute("SELECT * FROM signing_keys WHERE status = 'pending' FOR UPDATE").await;
+    watcher.execute("UPDATE signing_keys SET activated_at = 0 WHERE status = 'active'").await;
+    watcher.execute("UPDATE keyring SET version = 1000").await;
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                   AND wait_event_type = 'Lock' AND query LIKE 'UPDATE signing_keys%'";
+    until(&mut watcher, waiting, 1).await;
+    server.kill();
+    holder.execute("ROLLBACK").await;
+    until(&mut watcher, waiting, 0).await;
+    assert_eq!(watcher.number("SELECT version FROM keyring").await, 1000, "half of it happened");
+    assert_eq!(watcher.number(&of("active")).await, 1);
+
+    let server = start();
+    until(&mut watcher, &of("retiring"), 1).await;
+    until(&mut watcher, &of("pending"), 1).await;
+    assert_eq!(watcher.number(&of("active")).await, 1);
+    assert_eq!(watcher.number("SELECT count(*) FROM audit WHERE event = 'key.rotated'").await, 1);
+    assert_eq!(server.stop(), Some(0));
+    drop((holder, watcher));
+    database.remove().await;
 }
