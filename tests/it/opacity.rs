@@ -151,11 +151,15 @@ on_both_engines! {
                 let (server, name) = url.expose().rsplit_once('/').unwrap();
                 let mut admin = database_server(server).await;
                 admin.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
-                admin
-                    .execute(&format!(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-                    ))
-                    .await;
+                // One that was let in a moment before may show only now.
+                let there = format!("FROM pg_stat_activity WHERE datname = '{name}'");
+                for _ in 0..20 {
+                    admin.execute(&format!("SELECT pg_terminate_backend(pid) {there}")).await;
+                    while admin.number(&format!("SELECT count(*) {there}")).await > 0 {
+                        tokio::time::sleep(Duration::from_millis(10)).await; // poll: until they have ended
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await; // poll: whether another one shows
+                }
                 let found = try_everything(&app, &token).await;
                 assert!(found.iter().all(|status| matches!(status, 500 | 503)), "{found:?}");
                 admin.execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
