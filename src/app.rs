@@ -2,14 +2,16 @@
 
 use std::sync::{Arc, Mutex};
 
+use arc_swap::ArcSwapOption;
 use signet_guard::{Clock, KeySource, Timestamp, Verifier};
 
 use crate::audit::Buffer;
 use crate::config::Config;
 use crate::grant::Serial;
-use crate::jose::Keyring;
+use crate::jose::{KeyMaker, Keyring};
 use crate::password::{Hasher, HasherError, Policy};
 use crate::replica::Replica;
+use crate::rotation::Known;
 use crate::status_board::StatusBoard;
 use crate::store::{Db, StoreError};
 
@@ -28,6 +30,14 @@ pub struct App {
     /// The signing key in use and the JWK Set as published. Empty until
     /// [`flow::signing_keys::load_or_create`](crate::flow::signing_keys::load_or_create) has filled it.
     pub keyring: Keyring,
+    /// The lives of the keys in use. Empty until the keyring is filled.
+    pub(crate) known_keys: ArcSwapOption<Known>,
+    /// Held while the keys are read and put to use: what was read earlier must not be put to use later.
+    pub(crate) key_work: tokio::sync::Mutex<()>,
+    /// Makes the next signing key.
+    pub(crate) key_maker: KeyMaker,
+    /// Held while the state of the keys folder is read and written anew.
+    pub(crate) state_file: tokio::sync::Mutex<()>,
     /// Which grants are revoked. Empty until [`flow::status::load`](crate::flow::status::load) has filled it.
     pub status_board: Arc<StatusBoard>,
     /// How far the sweep has come.
@@ -116,6 +126,10 @@ impl App {
             hasher,
             password_policy,
             keyring,
+            known_keys: ArcSwapOption::empty(),
+            key_work: tokio::sync::Mutex::default(),
+            key_maker: KeyMaker::default(),
+            state_file: tokio::sync::Mutex::default(),
             status_board,
             walk: Mutex::default(),
             verifier,

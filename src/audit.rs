@@ -86,6 +86,16 @@ pub enum Event<'a> {
     KeyCreated(&'a str),
     /// `key.imported`: the operator brought a signing key.
     KeyImported(&'a str),
+    /// `key.rotated`: this key signs from now on.
+    KeyRotated(&'a str),
+    /// `key.rotation_requested`: the operator wants another key in the place of this one.
+    KeyRotationRequested(&'a str),
+    /// `key.stopped`: this key signs no more, and has no successor.
+    KeyStopped(&'a str),
+    /// `key.retired`: the key left the set, and its private half is gone: nothing that it signed is alive.
+    KeyRetired(&'a str),
+    /// `key.revoked`: the same before its time, with everything that it signed.
+    KeyRevoked(&'a str),
     /// `audit.dropped`: so many entries of refusals found no room, and are in the log alone.
     EntriesDropped(i64),
     /// `audit.resealed`: the operator began a new chain of seals where the one before it was broken, in this way.
@@ -326,6 +336,11 @@ impl<'a> Event<'a> {
             Self::CsrfRejected => of("csrf.reject"),
             Self::KeyCreated(kid) => key("key.created", kid),
             Self::KeyImported(kid) => key("key.imported", kid),
+            Self::KeyRotated(kid) => key("key.rotated", kid),
+            Self::KeyRotationRequested(kid) => key("key.rotation_requested", kid),
+            Self::KeyStopped(kid) => key("key.stopped", kid),
+            Self::KeyRetired(kid) => key("key.retired", kid),
+            Self::KeyRevoked(kid) => key("key.revoked", kid),
             Self::EntriesDropped(count) => Parts { count, is_fault: true, ..of("audit.dropped") },
             Self::AuditResealed(fault) => {
                 Parts { reason: Some(fault), is_fault: true, ..of("audit.resealed") }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::app::App;
-use crate::flow::{audit_log, clock_check, restore, root_keys, status, sweep};
+use crate::flow::{audit_log, clock_check, key_rotation, restore, root_keys, status, sweep};
 
 type Run = for<'a> fn(&'a App) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -29,6 +29,11 @@ pub struct Task {
 /// Every task there is. Each runs on every replica at once, and bears it.
 pub const TASKS: &[Task] = &[
     Task { name: "root keys", every: Duration::from_secs(1), run: |app| Box::pin(root_keys::run_once(app)) },
+    Task {
+        name: "key rotation",
+        every: Duration::from_secs(1),
+        run: |app| Box::pin(key_rotation::run_once(app)),
+    },
     Task { name: "epoch", every: restore::EPOCH, run: |app| Box::pin(restore::run_once(app)) },
     Task { name: "clock", every: clock_check::EVERY, run: |app| Box::pin(clock_check::compare(app)) },
     // One look at one row, so that a revocation on one replica is seen by all within a moment.

@@ -17,6 +17,7 @@ pub mod durable_file;
 pub mod config;
 
 pub mod grant;
+pub mod rotation;
 
 pub mod throttle;
 

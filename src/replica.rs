@@ -107,6 +107,11 @@ impl Replica {
         }
     }
 
+    /// What is wrong with a task, as it was told last.
+    pub fn complaint(&self, task: &'static str) -> Option<String> {
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).get(task).map(|(text, _)| text.clone())
+    }
+
     /// Whether it was not asked yet what needs other root keys than these.
     pub fn must_weigh_root_keys(&self, ids: &[String]) -> bool {
         *self.weighed_root_keys.lock().unwrap_or_else(PoisonError::into_inner) != ids
@@ -151,7 +156,9 @@ mod tests {
         assert_eq!(replica.news("one", Some("no")), None);
         assert_eq!(replica.news("another", Some("no")), Some(News::Wrong));
         assert_eq!(replica.news("one", Some("never")), Some(News::Wrong));
+        assert_eq!(replica.complaint("one").as_deref(), Some("never"));
         assert_eq!(replica.news("one", None), Some(News::RightAgain));
+        assert_eq!(replica.complaint("one"), None);
         assert_eq!(replica.news("one", None), None);
     }
 

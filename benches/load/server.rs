@@ -64,6 +64,8 @@ impl Signet {
         let app = runtime.block_on(async {
             let app = Arc::new(App::build(config, Clock::System).await.unwrap());
             signing_keys::load_or_create(&app).await.unwrap();
+            // No task reads the keys again here.
+            app.keyring.note_read(std::time::Instant::now() + std::time::Duration::from_secs(86_400));
             app
         });
         Self { app, runtime, _folder: folder }

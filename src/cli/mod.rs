@@ -42,7 +42,7 @@ enum Command {
     /// Make, list and change accounts.
     #[command(subcommand)]
     User(user::Command),
-    /// List and import signing keys, and change root keys.
+    /// List, import, rotate and withdraw signing keys, and change root keys.
     #[command(subcommand)]
     Keys(keys::Command),
     /// Print the audit log: who did what, when, from where.

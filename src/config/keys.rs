@@ -2,12 +2,18 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::fault::Problem;
-use super::parse::{integer, path, quote, text};
+use super::parse::{duration, integer, path, quote, show_duration, text};
 use super::reader::{Raw, Reader};
+use super::tokens::Tokens;
+use crate::rotation::{SIGNED_UNREAD, SKEW, least_lead};
+
+/// Seconds of a day.
+const DAY: u64 = 86_400;
 
 /// `[keys]`.
 #[derive(Debug)]
@@ -18,6 +24,10 @@ pub struct Keys {
     pub root_key: RootKeySource,
     /// Bits of a new RSA signing key: 2048, 3072 or 4096.
     pub rsa_bits: u32,
+    /// How long a key signs before another takes its place.
+    pub rotate_every: Duration,
+    /// How long a key is published before it signs.
+    pub publish_ahead: Duration,
 }
 
 /// Where the root key is.
@@ -67,7 +77,13 @@ impl Default for Keys {
 impl Keys {
     /// The defaults, with another folder.
     pub fn in_dir(dir: PathBuf) -> Self {
-        Self { root_key: RootKeySource::File(dir.join("root.key")), dir, rsa_bits: 2048 }
+        Self {
+            root_key: RootKeySource::File(dir.join("root.key")),
+            dir,
+            rsa_bits: 2048,
+            rotate_every: Duration::from_secs(30 * DAY),
+            publish_ahead: Duration::from_secs(DAY),
+        }
     }
 
     pub(super) fn read(reader: &mut Reader) -> Self {
@@ -84,7 +100,41 @@ impl Keys {
             (None, None) => default.root_key,
         };
         let rsa_bits = reader.take("keys.rsa_bits", rsa_bits).unwrap_or(default.rsa_bits);
-        Self { dir: default.dir, root_key, rsa_bits }
+        let rotate_every = reader
+            .take("keys.rotate_every", duration(Duration::from_secs(3_600)..=Duration::from_secs(366 * DAY)))
+            .unwrap_or(default.rotate_every);
+        let publish_ahead = reader
+            .take("keys.publish_ahead", duration(Duration::from_secs(60)..=Duration::from_secs(90 * DAY)))
+            .unwrap_or(default.publish_ahead);
+        Self { dir: default.dir, root_key, rsa_bits, rotate_every, publish_ahead }
+    }
+
+    /// Refuses what no verifier could follow: a key that signs before every cache must have it, or whose successor is due
+    /// before it may sign, or before what the last one signed is dead.
+    pub(super) fn check(&self, reader: &mut Reader, tokens: &Tokens) {
+        let least = least_lead(tokens.jwks_max_age);
+        if self.publish_ahead < least {
+            let problem = format!(
+                "is too short: sets may be kept for tokens.jwks_max_age ({})",
+                show_duration(tokens.jwks_max_age)
+            );
+            let cure = format!("write {} or more, or a shorter jwks_max_age", show_duration(least));
+            reader.fault("keys.publish_ahead", problem, cure);
+        }
+        let tail = tokens.access_token_life + SIGNED_UNREAD + SKEW + SKEW;
+        if self.rotate_every < self.publish_ahead + tail {
+            let problem = format!(
+                "is too short: a key is published for keys.publish_ahead ({}) before it signs, and for {} after",
+                show_duration(self.publish_ahead),
+                show_duration(tail)
+            );
+            let least = show_duration(self.publish_ahead + tail);
+            reader.fault(
+                "keys.rotate_every",
+                problem,
+                format!("write {least} or more, or a shorter publish_ahead"),
+            );
+        }
     }
 
     pub(super) fn lines(&self) -> Vec<(&'static str, String)> {
@@ -96,6 +146,8 @@ impl Keys {
             ("keys.dir", quote(&self.dir.to_string_lossy())),
             root_key,
             ("keys.rsa_bits", self.rsa_bits.to_string()),
+            ("keys.rotate_every", quote(&show_duration(self.rotate_every))),
+            ("keys.publish_ahead", quote(&show_duration(self.publish_ahead))),
         ]
     }
 }

@@ -136,13 +136,16 @@ impl Config {
 
     fn read(reader: &mut Reader) -> Self {
         let issuer = reader.take("issuer", parse::parsed(Issuer::parse)).unwrap_or_default();
+        let keys = Keys::read(reader);
+        let tokens = Tokens::read(reader, &issuer);
+        keys.check(reader, &tokens);
         Self {
             registration: Registration::read(reader, &issuer),
             server: Server::read(reader),
             tls: Tls::read(reader, &issuer),
             database: Database::read(reader),
-            keys: Keys::read(reader),
-            tokens: Tokens::read(reader, &issuer),
+            keys,
+            tokens,
             passwords: Passwords::read(reader),
             throttle: Throttle::read(reader),
             audit: Audit::read(reader),

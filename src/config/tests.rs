@@ -71,6 +71,8 @@ fn every_setting_of_the_file_arrives() {
         dir = "/etc/signet"
         root_key_file = "/run/secrets/root"
         rsa_bits = 3072
+        rotate_every = "7d"
+        publish_ahead = "1h"
         [tokens]
         audience = "api"
         scopes = ["orders:read", "orders:write"]
@@ -104,7 +106,7 @@ fn every_setting_of_the_file_arrives() {
     for line in expected.lines().filter(|line| !line.trim().is_empty()) {
         assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
     }
-    assert_eq!(shown.lines().filter(|line| line.contains('=')).count(), 45);
+    assert_eq!(shown.lines().filter(|line| line.contains('=')).count(), 47);
 }
 
 #[test]
@@ -187,6 +189,28 @@ fn hash_costs_below_what_owasp_recommends_are_refused() {
         1,
         "the default memory is too little for it"
     );
+}
+
+#[test]
+fn rotations_that_verifiers_cannot_follow_are_refused() {
+    let told = |keys: &str, tokens: &str| match load(&format!("[keys]\n{keys}\n[tokens]\n{tokens}"), &[]) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.0.iter().map(ToString::to_string).collect(),
+    };
+    // 5 min that sets may be kept and 16 min beyond; then 10 min that a token lives and 3 min beyond.
+    assert!(told("publish_ahead = \"21m\"", "").is_empty());
+    let short = told("publish_ahead = \"1259s\"", "");
+    assert!(short.len() == 1 && short[0].starts_with("keys.publish_ahead: is too short"), "{short:?}");
+    assert!(
+        short[0].contains("tokens.jwks_max_age (5m)") && short[0].contains("write 21m or more"),
+        "{short:?}"
+    );
+    let long = told("", "jwks_max_age = \"24h\"");
+    assert!(long.len() == 1 && long[0].starts_with("keys.publish_ahead"), "{long:?}");
+    assert!(told("publish_ahead = \"21m\"\nrotate_every = \"1h\"", "").is_empty());
+    let often = told("publish_ahead = \"50m\"\nrotate_every = \"1h\"", "");
+    assert!(often.len() == 1 && often[0].starts_with("keys.rotate_every: is too short"), "{often:?}");
+    assert!(often[0].contains("write 63m or more"), "{often:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub mod clock_check;
 pub mod deletion;
 pub mod device;
 pub mod grants;
+pub mod key_rotation;
 pub mod logout;
 pub mod own_account;
 pub mod readiness;

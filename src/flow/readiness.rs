@@ -1,8 +1,10 @@
 //! Whether this process can do its work now.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::key_rotation;
 use crate::app::App;
+use crate::rotation::Outlook;
 
 /// How long the database may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -16,6 +18,9 @@ pub enum NotReady {
     /// There is no active signing key.
     #[error("there is no active signing key")]
     SigningKey,
+    /// It is not known whether the signing keys here still sign.
+    #[error("the signing keys have not been read for a minute")]
+    KeysUnread,
     /// The root key that the other replicas make new secrets under is not here.
     #[error("the active root key is not here")]
     RootKey,
@@ -24,16 +29,33 @@ pub enum NotReady {
     Clock,
 }
 
+/// How a process is that can do its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// When signing keys take turns.
+    pub keys: Outlook,
+    /// What somebody must look at before it becomes a trouble; empty when all is well.
+    pub degraded: Vec<String>,
+}
+
 /// Asks the database, and looks for the keys and at the last comparison of the clocks.
 ///
 /// # Errors
 /// The first thing that is missing. The log has it too.
-pub async fn check(app: &App) -> Result<(), NotReady> {
-    let outcome = first_missing(app).await;
-    if let Err(reason) = outcome {
+pub async fn check(app: &App) -> Result<Ready, NotReady> {
+    if let Err(reason) = first_missing(app).await {
         tracing::warn!(reason = %reason, "not ready");
+        return Err(reason);
     }
-    outcome
+    let keys = key_rotation::outlook(app);
+    let mut degraded = Vec::new();
+    if keys.overdue.is_some() {
+        degraded.push("the rotation of the signing keys is overdue".to_owned());
+    } else if app.replica.complaint(key_rotation::TASK).is_some() {
+        // The log says why; this answer is for everybody.
+        degraded.push("the last attempt to rotate the signing keys failed".to_owned());
+    }
+    Ok(Ready { keys, degraded })
 }
 
 async fn first_missing(app: &App) -> Result<(), NotReady> {
@@ -47,6 +69,9 @@ async fn first_missing(app: &App) -> Result<(), NotReady> {
     }
     if app.keyring.active_kid().is_none() {
         return Err(NotReady::SigningKey);
+    }
+    if !app.keyring.may_sign(Instant::now()) {
+        return Err(NotReady::KeysUnread);
     }
     if !app.replica.has_active_root_key() {
         return Err(NotReady::RootKey);

@@ -16,7 +16,8 @@ use crate::caller::Caller;
 use crate::config::RootKeySource;
 use crate::jose::{AuditKeys, MacKeys, RefreshKeys, RootKeyError, RootKeys, SealError};
 use crate::replica::News;
-use crate::store::{AuditRow, KeyStatus, ReplicaRow, RootKeyUse, SigningKeyRow, StoreError};
+use crate::rotation::KeyStatus;
+use crate::store::{AuditRow, ReplicaRow, RootKeyUse, SigningKeyRow, StoreError};
 
 /// A replica that was not seen for so long has ended.
 pub const REPLICA_LIFE: Duration = Duration::from_secs(60);
@@ -315,6 +316,9 @@ impl Activation {
         for (row, sealed) in &self.resealed {
             resealed += usize::from(tx.reseal_signing_key(row, sealed).await?);
         }
+        if resealed > 0 {
+            tx.move_keyring(1).await?;
+        }
         let is_new = before.as_deref() != Some(&self.id);
         if is_new {
             tx.set_active_root_key(&self.id).await?;
@@ -375,7 +379,7 @@ pub async fn list(app: &App) -> Result<RootKeyList, RootKeysError> {
 }
 
 /// The keys of the file, or of the environment, in their order.
-async fn read(app: &App) -> Result<RootKeys, SigningKeysError> {
+pub(super) async fn read(app: &App) -> Result<RootKeys, SigningKeysError> {
     let source = &app.config.keys.root_key;
     let found = match source {
         RootKeySource::File(path) => {

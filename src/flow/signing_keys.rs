@@ -1,19 +1,22 @@
-//! The life of signing keys, as far as it goes yet: made at the first start, brought by the operator, opened at every
-//! start.
+//! Signing keys made at the first start, brought by the operator, opened at every start and after each change. How they
+//! take turns is in [`key_rotation`].
 
-use signet_guard::Timestamp;
+use std::sync::Arc;
+use std::time::Instant;
+
+use signet_guard::{Algorithm, Timestamp};
 use zeroize::Zeroizing;
 
+use super::key_rotation::{self, Act, Who};
 use super::root_keys;
 use crate::app::App;
-use crate::audit::{self, Actor, Detail, Event};
-use crate::caller::Caller;
 use crate::config::RootKeySource;
 use crate::jose::{
     GenerateError, ImportError, PrivateKey, PublicJwk, PublishError, PublishedKeys, RootKeyError, RootKeyId,
     RootKeys, SealContext, SealError, SigningKey,
 };
-use crate::store::{AuditRow, KeyStatus, SigningKeyRow, StoreError};
+use crate::rotation::{self, Announced, KeyLife, KeyStatus, Known};
+use crate::store::{KeyringRow, SigningKeyRow, StoreError};
 
 /// Why the keys could not be opened or made.
 #[derive(Debug, thiserror::Error)]
@@ -96,51 +99,137 @@ pub enum Loaded {
     Created,
 }
 
+/// The signing keys as read.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    /// What is true of all of them.
+    pub(super) keyring: KeyringRow,
+    /// Each of them, oldest first.
+    pub(super) rows: Vec<SigningKeyRow>,
+    /// When the database was asked.
+    asked: Instant,
+}
+
+/// Reads the signing keys, as they were at one moment.
+pub(super) async fn read(app: &App) -> Result<Stored, StoreError> {
+    let asked = Instant::now();
+    app.db
+        .snapshot(asked, |tx, asked| {
+            Box::pin(async move {
+                Ok(Stored { keyring: tx.keyring().await?, rows: tx.signing_keys().await?, asked: *asked })
+            })
+        })
+        .await
+}
+
 /// Opens the signing keys of the database, or makes the first one, and installs them in the keyring.
 ///
 /// Safe when several replicas start at once: one key is made. The root key is on disk before the first row that it
-/// seals.
+/// seals. Without a key that signs, the one that stands by does at once.
 ///
 /// # Errors
 /// See [`SigningKeysError`]. Nothing is ever overwritten.
 pub async fn load_or_create(app: &App) -> Result<Loaded, SigningKeysError> {
-    let mut rows = stored(app).await?;
-    let mut roots = root_keys_for(app, &rows)?;
+    let _work = app.key_work.lock().await;
+    let mut stored = read(app).await?;
+    let mut roots = root_keys_for(app, &stored.rows)?;
     root_keys::join(app, &mut roots).await?;
     let mut loaded = Loaded::Existing;
-    if !has_active(&rows) {
-        let bits = app.config.keys.rsa_bits;
-        let key = tokio::task::spawn_blocking(move || PrivateKey::generate_rsa(bits))
-            .await
-            .map_err(|_| SigningKeysError::Interrupted)??;
-        // None: another replica was quicker; its key is read below.
-        if let Some(kid) = insert(app, &roots, &key, KeyStatus::Active, Origin::Created).await? {
-            audit::record(&Event::KeyCreated(&kid));
-            loaded = Loaded::Created;
+    while !has_active(&stored.rows) {
+        let (version, life) = (stored.keyring.version, key_rotation::policy(&app.config).longest_life);
+        // Not made: another replica was quicker; its key is read below.
+        if let Some(next) = key_rotation::next_in_line(&stored, Algorithm::Rs256) {
+            let act = Act::Activate(next.kid.clone(), life);
+            key_rotation::make(app, version, Who::Signet, vec![act]).await?;
+        } else {
+            let bits = app.config.keys.rsa_bits;
+            let key = tokio::task::spawn_blocking(move || PrivateKey::generate_rsa(bits))
+                .await
+                .map_err(|_| SigningKeysError::Interrupted)??;
+            let row = sealed(app, &roots, &key, KeyStatus::Active, app.clock.now())?;
+            if key_rotation::make(app, version, Who::Signet, vec![Act::Create(row)]).await? {
+                loaded = Loaded::Created;
+            }
         }
-        rows = stored(app).await?;
+        stored = read(app).await?;
     }
-    install(app, &roots, &rows)?;
+    let stored = fit(app, stored).await?;
+    install(app, &roots, &stored)?;
     root_keys::install(app, &roots)?;
     Ok(loaded)
 }
 
-/// Brings a key of the operator's own (RSA, PKCS#8 PEM). It becomes the active key of a database that has none, and is
-/// published as `pending` otherwise. Running servers see it when they start again.
+/// Brings a key of the operator's own (RSA, PKCS#8 PEM). It becomes the active key of a database that has none, and
+/// stands by otherwise. Running servers notice within seconds.
 ///
 /// # Errors
 /// When the key is not an RSA key of at least 2048 bits in PKCS#8 PEM, is known already, or cannot be stored.
 pub async fn import(app: &App, pem: &str) -> Result<SigningKeyRow, SigningKeysError> {
     let key = PrivateKey::from_pkcs8_pem(pem)?;
-    let rows = stored(app).await?;
-    let mut roots = root_keys_for(app, &rows)?;
+    let kid = key.public_jwk().kid().to_owned();
+    loop {
+        let stored = read(app).await?;
+        if stored.rows.iter().any(|row| row.kid == kid) {
+            return Err(SigningKeysError::KnownKey(kid));
+        }
+        let acts = if has_active(&stored.rows) {
+            let (row, announced) = standby(app, &stored, &key).await?;
+            vec![Act::Announce(announced), Act::Import(row)]
+        } else {
+            let roots = roots_for_sealing(app, &stored.rows).await?;
+            vec![Act::Import(sealed(app, &roots, &key, KeyStatus::Active, app.clock.now())?)]
+        };
+        if key_rotation::make(app, stored.keyring.version, Who::Operator, acts).await? {
+            key_rotation::follow(app).await?;
+            let imported = self::stored(app).await?.into_iter().find(|row| row.kid == kid);
+            return imported.ok_or(SigningKeysError::KnownKey(kid));
+        }
+    }
+}
+
+/// A key that is to stand by from now on, sealed, and for how long sets are given out then.
+pub(super) async fn standby(
+    app: &App,
+    stored: &Stored,
+    key: &PrivateKey,
+) -> Result<(SigningKeyRow, Announced), SigningKeysError> {
+    let (now, policy) = (app.clock.now(), key_rotation::policy(&app.config));
+    let announced = stored.keyring.announced.change(now, policy.max_age);
+    let roots = roots_for_sealing(app, &stored.rows).await?;
+    let row = sealed(app, &roots, key, KeyStatus::Pending, policy.ready_at(now, announced))?;
+    Ok((row, announced))
+}
+
+async fn roots_for_sealing(app: &App, rows: &[SigningKeyRow]) -> Result<RootKeys, SigningKeysError> {
+    let mut roots = root_keys_for(app, rows)?;
     let active = app.db.read((), |tx, ()| Box::pin(tx.active_root_key())).await?;
     root_keys::activate_here(app, &mut roots, active.as_deref())?;
-    let status = if has_active(&rows) { KeyStatus::Pending } else { KeyStatus::Active };
-    let known = || SigningKeysError::KnownKey(key.public_jwk().kid().to_owned());
-    let kid = insert(app, &roots, &key, status, Origin::Imported).await?.ok_or_else(known)?;
-    audit::record(&Event::KeyImported(&kid));
-    stored(app).await?.into_iter().find(|row| row.kid == kid).ok_or_else(known)
+    Ok(roots)
+}
+
+/// Writes what must be written before these keys are used by the settings of this process: that sets are given out for
+/// longer, that tokens live longer, that a key may sign later. Less than what stands there is written only with the next
+/// key: two replicas of different settings must not take turns at it.
+pub(super) async fn fit(app: &App, mut stored: Stored) -> Result<Stored, StoreError> {
+    let policy = key_rotation::policy(&app.config);
+    loop {
+        let announced = stored.keyring.announced;
+        let mut acts = Vec::new();
+        if announced.max_age < policy.max_age {
+            acts.push(Act::Announce(announced.change(app.clock.now(), policy.max_age)));
+        }
+        for life in stored.rows.iter().map(SigningKeyRow::life) {
+            let allowed = policy.allowed_for(&life);
+            if allowed != life {
+                acts.push(Act::Allow(allowed));
+            }
+        }
+        if acts.is_empty() {
+            return Ok(stored);
+        }
+        key_rotation::make(app, stored.keyring.version, Who::Signet, acts).await?;
+        stored = read(app).await?;
+    }
 }
 
 /// All signing keys, oldest first.
@@ -151,8 +240,9 @@ pub async fn stored(app: &App) -> Result<Vec<SigningKeyRow>, StoreError> {
     app.db.read((), |tx, ()| Box::pin(async move { tx.signing_keys().await })).await
 }
 
+/// Whether one signs that every verifier understands.
 fn has_active(rows: &[SigningKeyRow]) -> bool {
-    rows.iter().any(|row| row.status == KeyStatus::Active)
+    rows.iter().any(|row| row.status == KeyStatus::Active && row.algorithm == Algorithm::Rs256)
 }
 
 /// The root keys that these rows need; new ones when there is no row yet. A lost root key must never look like an
@@ -210,63 +300,38 @@ pub(super) fn require_all(
     }
 }
 
-/// Where a key comes from.
-#[derive(Clone, Copy)]
-enum Origin {
-    Created,
-    Imported,
-}
-
-impl Origin {
-    fn entry(self, kid: &str, at: Timestamp) -> AuditRow {
-        match self {
-            Self::Created => audit::row(&Event::KeyCreated(kid), Actor::Signet, &Caller::default(), at),
-            Self::Imported => audit::operator_row(&Event::KeyImported(kid), at, &Detail::of_operator()),
-        }
-    }
-}
-
-/// Seals and writes a key, and the entry of the audit log with it. `None` when an active key stands already or the key is known.
-async fn insert(
+/// A new row of a key.
+fn sealed(
     app: &App,
     roots: &RootKeys,
     key: &PrivateKey,
     status: KeyStatus,
-    origin: Origin,
-) -> Result<Option<String>, SigningKeysError> {
+    ready_at: Timestamp,
+) -> Result<SigningKeyRow, SigningKeysError> {
     let jwk = key.public_jwk();
     let kid = jwk.kid().to_owned();
-    let der = key.to_pkcs8_der()?;
     let (root, now) = (roots.active(), app.clock.now());
-    let sealed = root.seal(&seal_context(&kid), &der)?;
-    let row = SigningKeyRow {
-        kid: kid.clone(),
-        algorithm: jwk.algorithm().to_owned(),
+    Ok(SigningKeyRow {
+        algorithm: Algorithm::Rs256,
         public_jwk: jwk.to_json(),
-        sealed,
+        sealed: root.seal(&seal_context(&kid), &key.to_pkcs8_der()?)?,
         root_key_id: root.id().to_string(),
         status,
         created_at: now,
+        ready_at,
         activated_at: (status == KeyStatus::Active).then_some(now),
-    };
-    let entry = origin.entry(&kid, now);
-    let inserted = app
-        .db
-        .write((row, entry), |tx, (row, entry)| {
-            Box::pin(async move {
-                let inserted = tx.insert_signing_key(row).await?;
-                if inserted {
-                    tx.append_audit(entry).await?;
-                }
-                Ok(inserted)
-            })
-        })
-        .await?;
-    Ok(inserted.then_some(kid))
+        retiring_at: None,
+        retired_at: None,
+        withdrawn_at: None,
+        rotation_requested_at: None,
+        longest_life: key_rotation::policy(&app.config).longest_life,
+        kid,
+    })
 }
 
 /// Opens the active key and publishes all that verifiers may need.
-fn install(app: &App, roots: &RootKeys, rows: &[SigningKeyRow]) -> Result<(), SigningKeysError> {
+pub(super) fn install(app: &App, roots: &RootKeys, stored: &Stored) -> Result<Arc<Known>, SigningKeysError> {
+    let Stored { keyring: KeyringRow { version, announced }, rows, asked } = stored;
     // Another replica may have sealed a row since this one looked.
     require_all(roots, rows, &app.config.keys.root_key)?;
     let mut active = None;
@@ -282,8 +347,14 @@ fn install(app: &App, roots: &RootKeys, rows: &[SigningKeyRow]) -> Result<(), Si
             active = Some(SigningKey::from_pkcs8_der(&row.kid, &der).map_err(|error| damaged(&error))?);
         }
     }
-    let published = PublishedKeys::new(active.as_ref().map(SigningKey::kid), published)?;
-    Ok(app.keyring.install(active, published)?)
+    let keys: Vec<KeyLife> = rows.iter().map(SigningKeyRow::life).collect();
+    let max_age = rotation::cache_time(&keys, &key_rotation::policy(&app.config));
+    let published = PublishedKeys::new(active.as_ref().map(SigningKey::kid), published)?.kept_for(max_age);
+    app.keyring.install(active, published)?;
+    app.keyring.note_read(*asked);
+    let known = Arc::new(Known { version: *version, announced: *announced, keys });
+    app.known_keys.store(Some(known.clone()));
+    Ok(known)
 }
 
 pub(super) fn open(roots: &RootKeys, row: &SigningKeyRow) -> Result<Zeroizing<Vec<u8>>, SigningKeysError> {

@@ -17,7 +17,7 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const EDITION: Duration = Duration::from_secs(30);
 
 /// How long a signed list counts. Whoever cannot reach us works with the last one until then.
-const LIFE: Duration = Duration::from_secs(300);
+pub(super) const LIFE: Duration = Duration::from_secs(300);
 
 /// After how long it should be fetched again by whoever does not wait for changes.
 const TIME_TO_LIVE: Duration = Duration::from_secs(60);

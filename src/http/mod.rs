@@ -24,6 +24,7 @@ mod cors;
 mod csrf;
 mod device_cookie;
 mod docs;
+mod encoding;
 mod health;
 mod logout;
 pub mod openapi;
@@ -59,7 +60,7 @@ pub enum Caching {
     Never,
     /// `no-cache`: kept, but asked about before each use.
     Revalidate,
-    /// `public, max-age=` `tokens.jwks_max_age`.
+    /// `public, max-age=` `tokens.jwks_max_age`, unless the answer says otherwise.
     Public,
 }
 

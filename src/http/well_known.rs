@@ -1,12 +1,19 @@
 //! What verifiers fetch: the JWK Set and the issuer's metadata.
 
+use std::time::{Duration, Instant};
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_ENCODING, ETAG, HeaderValue, VARY};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::conditional;
+use super::error::Problem;
+use super::{conditional, encoding};
 use crate::app::App;
+
+/// When to ask a server again that does not know its keys.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// A JWK Set (RFC 7517 §5): public members only.
 #[derive(ToSchema)]
@@ -61,9 +68,30 @@ pub(crate) struct Metadata {
         (status = 304, description = "Still the same (If-None-Match)."),
     ),
 )]
-pub(crate) async fn jwks(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    let published = app.keyring.published();
-    conditional::json(&request, &published.etag, Bytes::from_owner(published.bytes.clone()))
+pub(crate) async fn jwks(app: Data<App>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    // A server that is cut from the database does not know which keys were withdrawn.
+    let published = app.keyring.published_at(Instant::now()).ok_or_else(|| Problem::unavailable(RETRY))?;
+    let with_gzip = encoding::accepts_gzip(&request);
+    let (etag, bytes) = match with_gzip {
+        true => (&published.gzip_etag, &published.gzip),
+        false => (&published.etag, &published.bytes),
+    };
+    // Either says that the caller has this set.
+    let known =
+        [&published.etag, &published.gzip_etag].into_iter().find(|tag| conditional::names(&request, tag));
+    let mut answer = match known {
+        Some(tag) => HttpResponse::NotModified().insert_header((ETAG, tag.as_str())).finish(),
+        None => conditional::json(&request, etag, Bytes::from_owner(bytes.clone())),
+    };
+    let headers = answer.headers_mut();
+    if with_gzip && known.is_none() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if let Ok(value) = HeaderValue::from_str(&published.cache_control) {
+        headers.insert(CACHE_CONTROL, value);
+    }
+    Ok(answer)
 }
 
 /// The issuer's metadata

@@ -1,6 +1,7 @@
 //! The keys in use: one that signs, and the set that is published.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use signet_guard::{AccessTokenClaims, KeySet, SharedKeys};
@@ -9,6 +10,7 @@ use super::{
     AuditKeys, MacKeys, PublishError, PublishedKeys, RefreshKeys, SignError, SigningKey, StatusListToken,
 };
 use crate::cpu_pool::{CpuPool, Full, Lost, Place, PoolSettings};
+use crate::rotation::{PUBLISHED_UNREAD, SIGNED_UNREAD};
 
 /// How many signatures may wait for each thread: at most a second's worth.
 const QUEUE_PER_THREAD: usize = 1024;
@@ -22,6 +24,8 @@ pub struct Keyring {
     device_keys: ArcSwapOption<MacKeys>,
     audit_keys: ArcSwapOption<AuditKeys>,
     refresh_keys: ArcSwapOption<RefreshKeys>,
+    /// When it was last known that these are the keys of the database.
+    read_at: ArcSwap<Instant>,
     /// Signs beside the request threads: a signature keeps a core busy for most of a millisecond.
     pool: CpuPool<()>,
 }
@@ -48,6 +52,7 @@ impl Keyring {
             device_keys: ArcSwapOption::empty(),
             audit_keys: ArcSwapOption::empty(),
             refresh_keys: ArcSwapOption::empty(),
+            read_at: ArcSwap::from_pointee(Instant::now()),
             pool: CpuPool::start(&settings, || ())?,
         })
     }
@@ -65,6 +70,23 @@ impl Keyring {
         self.shared.replace(key_set);
         self.active.store(active.map(Arc::new));
         Ok(())
+    }
+
+    /// Notes that the keys in use here were those of the database at that moment. A key that was withdrawn since must not
+    /// go on signing here for long.
+    pub fn note_read(&self, at: Instant) {
+        self.read_at.store(Arc::new(at));
+    }
+
+    /// Whether it is known well enough, at `now`, that these keys still sign.
+    pub fn may_sign(&self, now: Instant) -> bool {
+        is_within(**self.read_at.load(), now, SIGNED_UNREAD)
+    }
+
+    /// The key that signs.
+    fn signer(&self) -> Result<Arc<SigningKey>, SignError> {
+        let key = self.active.load_full().ok_or(SignError::NoActiveKey)?;
+        if self.may_sign(Instant::now()) { Ok(key) } else { Err(SignError::KeysUnread) }
     }
 
     /// Replaces the keys that prove which device has signed in before.
@@ -97,6 +119,11 @@ impl Keyring {
         self.refresh_keys.load_full()
     }
 
+    /// The published set for others. `None`: for so long could the keys not be read that it may be wrong.
+    pub fn published_at(&self, now: Instant) -> Option<Arc<PublishedKeys>> {
+        is_within(**self.read_at.load(), now, PUBLISHED_UNREAD).then(|| self.published())
+    }
+
     /// The published set.
     pub fn published(&self) -> Arc<PublishedKeys> {
         self.published.load_full()
@@ -116,9 +143,9 @@ impl Keyring {
     /// anything is written for which the caller must get that token.
     ///
     /// # Errors
-    /// When there is no active key, or the queue is full.
+    /// When there is no active key, the keys have not been read for long, or the queue is full.
     pub fn reserve_signature(&self) -> Result<Signature, SignError> {
-        let key = self.active.load_full().ok_or(SignError::NoActiveKey)?;
+        let key = self.signer()?;
         Ok(Signature { key, place: self.pool.reserve()? })
     }
 
@@ -128,11 +155,15 @@ impl Keyring {
     /// # Errors
     /// [`SignError`].
     pub async fn sign_status_list(&self, list: StatusListToken) -> Result<(String, String), SignError> {
-        let key = self.active.load_full().ok_or(SignError::NoActiveKey)?;
+        let key = self.signer()?;
         let kid = key.kid().to_owned();
         let token = self.pool.submit(move |()| key.sign_status_list(&list))?.await??;
         Ok((kid, token))
     }
+}
+
+fn is_within(since: Instant, now: Instant, span: Duration) -> bool {
+    now.saturating_duration_since(since) < span
 }
 
 /// A signature that will be made when the claims are known. Dropping it gives its place back.
@@ -220,6 +251,22 @@ mod tests {
             .clock(Clock::fixed(Timestamp::from_seconds(NOW)))
             .build()
             .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a141_keys_that_were_not_read_for_long_stop_signing_and_later_leave_the_set() {
+        let keyring = Keyring::start().unwrap();
+        install(&keyring, 0);
+        let read = Instant::now();
+        keyring.note_read(read);
+        let after = |span: Duration| read + span;
+        let moment = Duration::from_millis(1);
+        assert!(keyring.may_sign(after(SIGNED_UNREAD - moment)) && !keyring.may_sign(after(SIGNED_UNREAD)));
+        assert!(keyring.published_at(after(PUBLISHED_UNREAD - moment)).is_some());
+        assert!(keyring.published_at(after(PUBLISHED_UNREAD)).is_none());
+        assert!(keyring.reserve_signature().is_ok());
+        keyring.note_read(read.checked_sub(SIGNED_UNREAD).unwrap());
+        assert_eq!(keyring.reserve_signature().err(), Some(SignError::KeysUnread));
     }
 
     #[tokio::test]

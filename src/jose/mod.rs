@@ -6,6 +6,7 @@
 
 mod audit_keys;
 mod jwk;
+mod key_maker;
 mod keyring;
 mod mac;
 mod private_key;
@@ -19,6 +20,7 @@ mod status_token;
 
 pub use audit_keys::{AuditKeys, SealCheck};
 pub use jwk::{JwkError, PublicJwk};
+pub use key_maker::KeyMaker;
 pub use keyring::{Keyring, Signature};
 pub use mac::{Mac, MacKeys, TAG_BYTES};
 pub use private_key::{GenerateError, ImportError, PrivateKey};

@@ -22,6 +22,9 @@ pub enum GenerateError {
     /// The `rsa` crate failed.
     #[error("no RSA key could be made: {0}")]
     Rsa(rsa::Error),
+    /// The thread that was to make it did not start, or died.
+    #[error("the thread that makes keys did not start, or died")]
+    Interrupted,
 }
 
 /// Why a key is not taken.

@@ -1,10 +1,12 @@
 //! The JWK Set as it is served: bytes made once, RFC 7517 §5.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use miniz_oxide::deflate::compress_to_vec;
 use signet_guard::KeySet;
 
 use super::PublicJwk;
@@ -21,6 +23,12 @@ pub struct PublishedKeys {
     pub bytes: Arc<[u8]>,
     /// A strong entity tag of it, with its quotes (RFC 9110 §8.8.3).
     pub etag: String,
+    /// The same in gzip (RFC 1952).
+    pub gzip: Arc<[u8]>,
+    /// The entity tag of that: other bytes are another representation.
+    pub gzip_etag: String,
+    /// How long it may be kept: a `Cache-Control`.
+    pub cache_control: String,
 }
 
 impl PublishedKeys {
@@ -36,15 +44,44 @@ impl PublishedKeys {
         });
         let members: Vec<String> = keys.iter().map(PublicJwk::to_json).collect();
         let bytes = format!(r#"{{"keys":[{}]}}"#, members.join(",")).into_bytes();
-        let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(digest(&SHA256, &bytes)));
-        let published = Self { bytes: bytes.into(), etag };
+        let tag = URL_SAFE_NO_PAD.encode(digest(&SHA256, &bytes));
+        let published = Self {
+            etag: format!("\"{tag}\""),
+            gzip: gzip(&bytes).into(),
+            gzip_etag: format!("\"{tag}-gzip\""),
+            bytes: bytes.into(),
+            cache_control: "no-cache".to_owned(),
+        };
         if published.key_set()?.len() == keys.len() { Ok(published) } else { Err(PublishError) }
+    }
+
+    /// The set, to be kept for so long.
+    #[must_use]
+    pub fn kept_for(self, max_age: Duration) -> Self {
+        Self { cache_control: format!("public, max-age={}", max_age.as_secs()), ..self }
     }
 
     /// The set parsed, as a guard in this process needs it.
     pub(super) fn key_set(&self) -> Result<KeySet, PublishError> {
         KeySet::from_json(&self.bytes).map_err(|_| PublishError)
     }
+}
+
+/// One member of RFC 1952 §2.3, without a name and without a time: equal sets have equal bytes.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    // Magic, deflate, no flags, no time, the slowest compression, an unknown system.
+    let mut gzip = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255];
+    gzip.extend(compress_to_vec(bytes, 10));
+    gzip.extend(crc32(bytes).to_le_bytes());
+    // Modulo 2^32, as the section says.
+    gzip.extend((bytes.len() as u32).to_le_bytes());
+    gzip
+}
+
+/// The checksum of RFC 1952 §8, bit by bit: a set is made once.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |sum: u32, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
+    !bytes.iter().fold(!0, |sum, byte| (0..8).fold(sum ^ u32::from(*byte), step))
 }
 
 #[cfg(test)]
@@ -83,6 +120,20 @@ mod tests {
         for etag in [&one.etag, &empty.etag] {
             assert!(etag.len() == 45 && etag.starts_with('"') && etag.ends_with('"'), "{etag}");
         }
+    }
+
+    #[test]
+    fn the_compressed_set_is_the_set() {
+        // The check value of this checksum everywhere.
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+        let set =
+            PublishedKeys::new(None, vec![test_keys::key(0).public_jwk(), test_keys::key(1).public_jwk()]);
+        let set = set.unwrap();
+        let (head, rest) = set.gzip.split_at(10);
+        assert_eq!(head[..4], [0x1f, 0x8b, 8, 0]);
+        let (deflated, _) = rest.split_at(rest.len() - 8);
+        assert_eq!(miniz_oxide::inflate::decompress_to_vec(deflated).unwrap(), &*set.bytes);
+        assert!(set.gzip.len() < set.bytes.len() && set.gzip_etag != set.etag);
     }
 
     #[test]

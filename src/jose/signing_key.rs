@@ -19,6 +19,9 @@ pub enum SignError {
     /// No key has been installed, or the last was withdrawn.
     #[error("there is no active signing key")]
     NoActiveKey,
+    /// It is not known whether the keys here still sign: one may have been withdrawn.
+    #[error("the signing keys could not be read from the database for a minute")]
+    KeysUnread,
     /// As many callers as allowed are waiting.
     #[error("too many tokens are being signed; try again in {} s", retry_after.as_secs())]
     Busy {

@@ -16,8 +16,6 @@ const SET_EPOCH: &str = "UPDATE database_epoch SET epoch = $1, at = $2";
 const STATUS_VERSION: &str = "SELECT version FROM status_version";
 const SET_STATUS_VERSION: &str = "UPDATE status_version SET version = $1";
 const RETIRED_KEYS: &str = "SELECT kid FROM signing_keys WHERE status = 'retired' ORDER BY kid";
-const RETIRE_KEY: &str =
-    "UPDATE signing_keys SET status = 'retired', sealed = $2 WHERE kid = $1 AND status <> 'retired'";
 // The row may be older than the grant's last access token: its bit is needed for as long as one can live.
 const REVOKE_ALL: &str = "UPDATE grants SET revoked_at = $1, revoked_for = $2, \
      bit_until = CASE WHEN bit_until < $3 THEN $3 ELSE bit_until END WHERE revoked_at IS NULL";
@@ -134,15 +132,6 @@ impl Tx {
     /// As every statement.
     pub async fn set_epoch(&mut self, epoch: i64, now: Timestamp) -> Result<(), StoreError> {
         execute!(self, sqlx::query(SET_EPOCH).bind(epoch).bind(now.as_seconds())).map(drop)
-    }
-
-    /// Takes a signing key out of use for good. `false`: it was, or it is not there.
-    ///
-    /// # Errors
-    /// As every statement.
-    pub async fn retire_signing_key(&mut self, kid: &str) -> Result<bool, StoreError> {
-        let retired = execute!(self, sqlx::query(RETIRE_KEY).bind(kid).bind(Vec::<u8>::new()))?;
-        Ok(retired > 0)
     }
 
     /// Revokes every grant there is; their status bits stay set until `bit_until` at least. All lists up to

@@ -28,6 +28,7 @@ const MIGRATIONS: &[Embedded] = &[
     migration!(4, "grants", "0004_grants.sql"),
     migration!(5, "audit", "0005_audit.sql"),
     migration!(6, "replicas", "0006_replicas.sql"),
+    migration!(7, "key_rotation", "0007_key_rotation.sql"),
 ];
 
 /// sqlx's own table, under its own name.

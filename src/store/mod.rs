@@ -41,7 +41,7 @@ pub use migrations::Migrated;
 pub use passwords::SignInCandidate;
 pub use replicas::{ReplicaRow, RootKeyUse};
 pub use sessions::Session;
-pub use signing_keys::{KeyStatus, SigningKeyRow};
+pub use signing_keys::{KeyringRow, SigningKeyRow};
 pub use status::{StatusListRow, StatusState};
 pub use tx::Tx;
 

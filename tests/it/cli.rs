@@ -130,6 +130,50 @@ fn a_key_of_ones_own_signs_when_it_was_imported_before_the_first_start() {
 }
 
 #[test]
+fn signing_keys_are_listed_rotated_and_withdrawn_beside_a_running_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let unknown = signet(folder, &["keys", "rotate"], "");
+    assert!(printed(&unknown).contains("no signing key is active"), "{}", printed(&unknown));
+    let server = Process::start(folder).unwrap();
+    let list = || -> Vec<Value> {
+        serde_json::from_slice(&signet(folder, &["keys", "list", "--json"], "").stdout).unwrap()
+    };
+    let of = |status: &str| -> Vec<String> {
+        let keys = list();
+        let found = keys.iter().filter(|key| key["status"] == status);
+        found.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+    };
+    while of("pending").is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(50)); // poll: until a standby is made
+    }
+    let (first, second) = (of("active").remove(0), of("pending").remove(0));
+    let later = signet(folder, &["keys", "rotate"], "");
+    assert!(later.status.success() && printed(&later).contains("signs until 20"), "{}", printed(&later));
+    assert_eq!(of("active"), std::slice::from_ref(&first));
+    let now = signet(folder, &["keys", "rotate", "--now"], "");
+    let text = printed(&now);
+    assert!(text.contains(&format!("{second} signs now")) && text.contains("may not have"), "{text}");
+    assert_eq!((of("active"), of("retiring")), (vec![second.clone()], vec![first.clone()]));
+    let withdrawn = signet(folder, &["keys", "withdraw", &first], "");
+    let text = printed(&withdrawn);
+    assert!(withdrawn.status.success() && text.contains("at most 600 s from now"), "{text}");
+    let human = printed(&signet(folder, &["keys", "list"], ""));
+    let story = |kid: &str| human.lines().find(|line| line.starts_with(kid)).unwrap().to_owned();
+    assert!(story(&first).contains("withdrawn 20"), "{human}");
+    assert!(
+        story(&second).contains("signs since 20") && story(&second).contains("to be replaced 20"),
+        "{human}"
+    );
+    for (kid, said) in [(first.as_str(), "is retired"), ("-nobody", "there is no signing key")] {
+        let refused = signet(folder, &["keys", "withdraw", kid], "");
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(printed(&refused).contains(said), "{}", printed(&refused));
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
 fn a_taken_port_is_said_in_one_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = tempfile::tempdir().unwrap();

@@ -27,6 +27,7 @@ mod refresh;
 mod replicas;
 mod restore;
 mod roots;
+mod rotation;
 mod secrets;
 mod smuggling;
 mod start;

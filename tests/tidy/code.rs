@@ -8,7 +8,7 @@ const MAX_LINES: usize = 400;
 
 /// Modules of `src`, lowest first. A module may use what stands in an earlier row, never its own row or a later one.
 const ORDER: [&[&str]; 12] = [
-    &["account", "caller", "cpu_pool", "durable_file"],
+    &["account", "caller", "cpu_pool", "durable_file", "rotation"],
     &["config"],
     &["grant"],
     &["throttle"],

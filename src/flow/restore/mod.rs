@@ -17,7 +17,8 @@ use crate::audit::{self, Actor, Event};
 use crate::caller::Caller;
 use crate::grant::{Revocation, Serial};
 use crate::replica::News;
-use crate::store::{AuditRow, Position, ReplicaRow, StoreError};
+use crate::rotation::KeyStatus;
+use crate::store::{AuditRow, Position, ReplicaRow, SigningKeyRow, StoreError};
 
 use super::root_keys;
 use super::signing_keys;
@@ -31,8 +32,8 @@ const FAR_AHEAD: Duration = Duration::from_secs(60);
 /// No access token lives longer past its last instant than guards tolerate, doubled.
 const LEEWAY: Duration = Duration::from_secs(120);
 
-/// More changes of status lists than can have been made since the file was last written.
-const STATUS_MARGIN: i64 = 1_000_000;
+/// More changes of status lists, or of signing keys, than can have been made since the file was last written.
+const VERSION_MARGIN: i64 = 1_000_000;
 
 /// Why the state of the keys folder stops the start.
 #[derive(Debug, thiserror::Error)]
@@ -155,12 +156,24 @@ pub async fn adopt(app: &App) -> Result<Adopted, RestoreError> {
 async fn compare(app: &App) -> Result<bool, RestoreError> {
     // The file first: it never was ahead of a database that is read after it.
     let Some(state) = read(app).await? else { return Ok(false) };
-    let position = app.db.read((), |tx, ()| Box::pin(tx.position())).await?;
+    let (position, is_revived) = app
+        .db
+        .read(state.retired.clone(), |tx, retired| {
+            Box::pin(async move {
+                let position = tx.position().await?;
+                let keys = tx.signing_keys().await?;
+                let is_back =
+                    |key: &SigningKeyRow| key.status != KeyStatus::Retired && retired.contains(&key.kid);
+                Ok((position, keys.iter().any(is_back)))
+            })
+        })
+        .await?;
     if state.database != position.database {
         let (found, database) = (state.database, position.database);
         return Err(RestoreError::OtherDatabase { path: path(app), found, database });
     }
-    if state.epoch <= position.epoch {
+    // No key comes back to life by itself.
+    if state.epoch <= position.epoch && !is_revived {
         return Ok(false);
     }
     let now = app.clock.now();
@@ -194,7 +207,18 @@ impl Forgotten {
     /// How many grants were ended. `None`: another replica was quicker.
     async fn make_up_for(&self, tx: &mut crate::store::Tx) -> Result<Option<u64>, StoreError> {
         let Self { state, now, dead, row } = self;
-        if tx.hold_epoch().await? >= state.epoch {
+        let epoch = tx.hold_epoch().await?;
+        // Further than any server has seen it: none may take the keys for those that it knows.
+        tx.move_keyring(VERSION_MARGIN).await?;
+        let mut is_older = epoch < state.epoch;
+        for kid in &state.retired {
+            if tx.retire_signing_key(kid, *now, false).await? {
+                is_older = true;
+                let entry = audit::row(&Event::KeyRetired(kid), Actor::Signet, &Caller::default(), *now);
+                tx.append_audit(&entry).await?;
+            }
+        }
+        if !is_older {
             return Ok(None);
         }
         let position = tx.position().await?;
@@ -206,12 +230,9 @@ impl Forgotten {
         let last = Serial::from_number(last);
         tx.skip_serials(last).await?;
         tx.add_status_gap((Serial::from_number(first), last), *dead).await?;
-        for kid in &state.retired {
-            tx.retire_signing_key(kid).await?;
-        }
-        tx.set_epoch(state.epoch + 1, *now).await?;
+        tx.set_epoch(state.epoch.max(epoch) + 1, *now).await?;
         tx.append_audit(row).await?;
-        let version = state.status_version.max(position.status_version) + STATUS_MARGIN;
+        let version = state.status_version.max(position.status_version) + VERSION_MARGIN;
         tx.revoke_all_grants(Revocation::Restored, *now, *dead, (last, version)).await.map(Some)
     }
 }
@@ -232,9 +253,35 @@ async fn follow(app: &App) -> Result<(), RestoreError> {
             "the clock went back"
         );
     }
-    let mut state = State::of(&position);
-    if let Some(known) = read(app).await? {
-        state.merge(known);
+    bring_up(app, &position).await
+}
+
+/// Writes down which signing keys are out of use, without waiting for the next epoch. Answers whether that was possible: a
+/// server says at its next turn why it was not.
+pub async fn remember(app: &App) -> bool {
+    let outcome = remember_now(app).await;
+    if let Err(error) = &outcome {
+        tracing::debug!(error = %error, "restore.not_remembered");
+    }
+    outcome.is_ok()
+}
+
+async fn remember_now(app: &App) -> Result<(), RestoreError> {
+    let position = app.db.read((), |tx, ()| Box::pin(tx.position())).await?;
+    bring_up(app, &position).await
+}
+
+/// Lets the file come as far as the database, and forget nothing.
+async fn bring_up(app: &App, position: &Position) -> Result<(), RestoreError> {
+    let _held = app.state_file.lock().await;
+    let mut state = State::of(position);
+    match read(app).await? {
+        Some(known) if known.database != position.database => {
+            let (found, database) = (known.database, position.database.clone());
+            return Err(RestoreError::OtherDatabase { path: path(app), found, database });
+        }
+        Some(known) => state.merge(known),
+        None => {}
     }
     write(app, state).await
 }

@@ -45,7 +45,9 @@ impl From<SignError> for Problem {
     fn from(error: SignError) -> Self {
         tracing::error!(error = %error, "signing failed");
         match error {
-            SignError::NoActiveKey | SignError::Busy { .. } => Self::unavailable(SOON),
+            SignError::NoActiveKey | SignError::KeysUnread | SignError::Busy { .. } => {
+                Self::unavailable(SOON)
+            }
             _ => Self::internal(),
         }
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use reqwest::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 use signet::account::{Email, Role};
 use signet::flow::accounts;
 use signet::password::Password;
@@ -11,7 +11,7 @@ use sqlx::{Column as _, Connection as _, Row as _, SqliteConnection};
 
 use super::entries;
 use crate::cli::signet;
-use crate::helpers::app::{PASSWORD, TestApp, key_pem};
+use crate::helpers::app::{PASSWORD, TestApp, key_pem, new_pem, standby_pem};
 use crate::helpers::db::on_both_engines;
 use crate::helpers::process::printed;
 
@@ -20,7 +20,7 @@ async fn state(folder: &Path) -> Vec<String> {
     let url = format!("sqlite://{}", folder.join("data/signet.db").display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     let mut values = Vec::new();
-    for table in ["users", "passwords", "throttles", "signing_keys", "grants"] {
+    for table in ["users", "passwords", "throttles", "signing_keys", "keyring", "grants"] {
         let query = sqlx::AssertSqlSafe(format!("SELECT * FROM {table}"));
         for row in sqlx::query(query).fetch_all(&mut connection).await.unwrap() {
             for column in row.columns() {
@@ -45,12 +45,21 @@ async fn rename(folder: &Path, from: &str, to: &str) {
 async fn a112_no_command_changes_anything_while_the_audit_log_cannot_be_written() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    std::fs::write(folder.join("own.pem"), key_pem()).unwrap();
+    for (name, pem) in [("first.pem", key_pem()), ("next.pem", standby_pem()), ("own.pem", &new_pem())] {
+        std::fs::write(folder.join(name), pem).unwrap();
+    }
+    for name in ["first.pem", "next.pem"] {
+        assert!(signet(folder, &["keys", "import", name], "").status.success());
+    }
+    let keys: Value =
+        serde_json::from_slice(&signet(folder, &["keys", "list", "--json"], "").stdout).unwrap();
+    let first = keys.as_array().unwrap().iter().find(|key| key["status"] == "active").unwrap();
+    let first = first["kid"].as_str().unwrap();
     let create = ["user", "create", "ann@example.com", "--role", "editor", "--password-stdin"];
     assert!(signet(folder, &create, &format!("{PASSWORD}\n")).status.success());
     let before = state(folder).await;
     assert!(before.len() > 5, "{before:?}");
-    let commands: [&[&str]; 8] = [
+    let commands: [&[&str]; 11] = [
         &["user", "create", "bob@example.com", "--password-stdin"],
         &["user", "disable", "ann@example.com"],
         &["user", "enable", "ann@example.com"],
@@ -59,6 +68,9 @@ async fn a112_no_command_changes_anything_while_the_audit_log_cannot_be_written(
         &["user", "unlock", "ann@example.com"],
         &["user", "set-email", "ann@example.com", "eve@example.com"],
         &["keys", "import", "own.pem"],
+        &["keys", "rotate"],
+        &["keys", "rotate", "--now"],
+        &["keys", "withdraw", first],
     ];
     rename(folder, "audit", "audit_away").await;
     for command in commands {

@@ -66,11 +66,17 @@ impl Server {
 
     /// Puts every rotation so far behind its grace.
     pub(super) async fn let_every_grace_pass(&self) {
+        let mut outside = self.outside().await;
+        outside.execute("UPDATE grants SET rotated_at = rotated_at - 3600").await.unwrap();
+        outside.close().await.unwrap();
+    }
+
+    /// A connection beside the server's own.
+    pub(super) async fn outside(&self) -> SqliteConnection {
         let file = self.folder.path().join("data/signet.db");
         let mut outside = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
         outside.execute("PRAGMA busy_timeout = 10000").await.unwrap();
-        outside.execute("UPDATE grants SET rotated_at = rotated_at - 3600").await.unwrap();
-        outside.close().await.unwrap();
+        outside
     }
 
     /// After a crash: the session goes on with what it holds, to one successor, however often it asks.

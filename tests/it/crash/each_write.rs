@@ -10,19 +10,20 @@ use super::client::{Server, Session};
 
 /// Every call by which SQLite changes a file or makes it durable, and last those by which an answer leaves. Each is
 /// counted by itself, and for each thread; one thread alone writes.
-const CALLS: [&str; 7] = ["pwrite64", "pwritev", "fdatasync", "fsync", "ftruncate", "unlink", ANSWER];
+pub(super) const CALLS: [&str; 7] =
+    ["pwrite64", "pwritev", "fdatasync", "fsync", "ftruncate", "unlink", ANSWER];
 
-const ANSWER: &str = "sendto,sendmsg,writev";
+pub(super) const ANSWER: &str = "sendto,sendmsg,writev";
 
 /// More writes than any of these requests makes.
-const MANY: usize = 60;
+pub(super) const MANY: usize = 60;
 
 /// `strace`, attached to the server.
-struct Killer(Child);
+pub(super) struct Killer(pub(super) Child);
 
 impl Killer {
     /// Kills the server on the nth of these calls by one of its threads. `None`: this machine does not allow it.
-    fn attach(server: &Server, calls: &str, nth: usize) -> Option<Self> {
+    pub(super) fn attach(server: &Server, calls: &str, nth: usize) -> Option<Self> {
         let spawned = Command::new("strace")
             .args(["-f", "-o", "/dev/null", "-e", &format!("trace={calls}")])
             .args(["-e", &format!("inject={calls}:signal=SIGKILL:when={nth}")])
@@ -42,7 +43,7 @@ impl Killer {
 
 impl Killer {
     /// Lets go of a server that lives.
-    fn let_go(&self) {
+    pub(super) fn let_go(&self) {
         let pid = rustix::process::Pid::from_child(&self.0);
         // It would leave the server stopped if it were killed itself.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);

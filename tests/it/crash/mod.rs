@@ -6,6 +6,8 @@ mod client;
 mod each_write;
 mod held;
 mod refreshes;
+#[cfg(target_os = "linux")]
+mod rotations;
 
 use std::path::Path;
 use std::process::Command;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use rsa::pkcs8::{EncodePrivateKey as _, LineEnding};
@@ -104,6 +104,7 @@ impl TestApp {
         restore::at_start(&app).await.unwrap();
         if signing_keys::stored(&app).await.unwrap().is_empty() {
             signing_keys::import(&app, key_pem()).await.unwrap();
+            signing_keys::import(&app, standby_pem()).await.unwrap();
         }
         signing_keys::load_or_create(&app).await.unwrap();
         status::load(&app).await.unwrap();
@@ -161,6 +162,8 @@ impl TestApp {
         if let Some(background) = self.background.take() {
             background.stop().await;
         }
+        // Nobody reads the keys now, and it may go on signing for as long as the test takes.
+        self.app.keyring.note_read(Instant::now() + Duration::from_secs(3600));
     }
 
     /// How many accounts there are.
@@ -194,16 +197,27 @@ pub fn quick_config(folder: &Path, settings: &[(&str, &str)]) -> Config {
     config.passwords.threads = 2;
     config.server.workers = 2;
     config.throttle = OPEN;
+    // Tests that move the clock far are not about keys.
+    config.keys.rotate_every = Duration::from_secs(100 * 366 * 86_400);
     config
 }
 
-/// One RSA key for all tests of this process: making one takes a third of a second.
+/// The RSA key that signs in all tests of this process: making one takes a third of a second.
 pub fn key_pem() -> &'static str {
     static PEM: OnceLock<String> = OnceLock::new();
-    PEM.get_or_init(|| {
-        let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
-        key.to_pkcs8_pem(LineEnding::LF).unwrap().to_string()
-    })
+    PEM.get_or_init(new_pem)
+}
+
+/// The one that stands by.
+pub fn standby_pem() -> &'static str {
+    static PEM: OnceLock<String> = OnceLock::new();
+    PEM.get_or_init(new_pem)
+}
+
+/// A new RSA key, PKCS#8 in PEM.
+pub fn new_pem() -> String {
+    let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
+    key.to_pkcs8_pem(LineEnding::LF).unwrap().to_string()
 }
 
 /// The JSON body of an answer.

@@ -6,9 +6,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rsa::RsaPublicKey;
 use rsa::pkcs8::{EncodePublicKey as _, LineEnding};
 use serde_json::{Value, json};
+use signet::jose::PrivateKey;
 
-use super::first_key;
-use crate::helpers::app::{TestApp, claims_of, header_of};
+use crate::helpers::app::{TestApp, claims_of, header_of, key_pem};
 use crate::helpers::mint;
 
 fn with_payload(token: &str, name: &str, value: &str) -> String {
@@ -53,7 +53,7 @@ pub(super) fn bad_tokens(app: &TestApp, good: &str) -> Vec<(&'static str, String
         mint::sign(&header, &claims)
     };
     let none = |alg: &str| format!("{}.", unsigned(&changed(&header, "alg", json!(alg)), &claims));
-    let jwk = first_key().public_jwk();
+    let jwk = PrivateKey::from_pkcs8_pem(key_pem()).unwrap().public_jwk();
     let jwk: Value = serde_json::from_str(&jwk.to_json()).unwrap();
     let number = |name: &str| {
         rsa::BigUint::from_bytes_be(&URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap())

@@ -4,17 +4,18 @@
 mod bad_tokens;
 mod verifier;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rsa::RsaPrivateKey;
-use rsa::pkcs8::{EncodePrivateKey as _, LineEnding};
+use signet::flow::key_rotation::{self, Rotated};
 use signet::flow::signing_keys;
 use signet::jose::{PrivateKey, PublishedKeys, SigningKey};
+use signet::rotation::KeyStatus;
 use signet_guard::Clock;
 
 use self::bad_tokens::bad_tokens;
 use self::verifier::{PATIENCE, verifiers, were_built};
-use crate::helpers::app::{TestApp, claims_of, header_of, key_pem};
+use crate::helpers::app::{TestApp, claims_of, header_of, key_pem, new_pem};
 use crate::helpers::mint;
 
 /// For how long the documented lines trust a fetched key.
@@ -62,37 +63,31 @@ async fn in_every_language_a_good_token_is_taken_and_no_bad_one() {
     }
 }
 
-/// The key that a new server of the tests signs with.
-fn first_key() -> PrivateKey {
-    PrivateKey::from_pkcs8_pem(key_pem()).unwrap()
-}
-
-/// The keys of a rotation: `old` signs, `next` stands in the set before it signs. No command does this yet: the test puts
-/// the keys to use itself.
+/// A rotation as the operator sees it: `next` has stood in the set for long when it begins to sign.
 struct Rotation {
-    old: PrivateKey,
-    next: PrivateKey,
+    old: String,
+    next: String,
 }
 
 impl Rotation {
-    async fn announce(app: &TestApp) -> Self {
-        let next = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 2048).unwrap();
-        let next = next.to_pkcs8_pem(LineEnding::LF).unwrap();
-        signing_keys::import(&app.app, &next).await.unwrap();
-        signing_keys::load_or_create(&app.app).await.unwrap();
-        Self { old: first_key(), next: PrivateKey::from_pkcs8_pem(&next).unwrap() }
+    async fn announced(app: &TestApp) -> Self {
+        let keys = signing_keys::stored(&app.app).await.unwrap();
+        let kid = |status| keys.iter().find(|key| key.status == status).unwrap().kid.clone();
+        Self { old: kid(KeyStatus::Active), next: kid(KeyStatus::Pending) }
     }
 
-    fn rotate(&self, app: &TestApp) {
-        install(app, &self.next, &[&self.old, &self.next]);
+    async fn rotate(&self, app: &TestApp) {
+        let rotated = key_rotation::rotate(&app.app, false).await.unwrap();
+        let (before, kid) = (self.old.clone(), self.next.clone());
+        assert_eq!(rotated, [Rotated::Done { before, kid, unknown_until: None }]);
     }
 
-    fn withdraw_old(&self, app: &TestApp) {
-        install(app, &self.next, &[&self.next]);
+    async fn withdraw_old(&self, app: &TestApp) {
+        key_rotation::withdraw(&app.app, &self.old).await.unwrap();
     }
 }
 
-/// What the keyring holds is what is published, and what signs.
+/// What the keyring holds is what is published, and what signs: keys that the database never had.
 fn install(app: &TestApp, signs: &PrivateKey, published: &[&PrivateKey]) {
     let kid = signs.public_jwk().kid().to_owned();
     let key = SigningKey::from_pkcs8_der(&kid, &signs.to_pkcs8_der().unwrap()).unwrap();
@@ -107,15 +102,15 @@ async fn in_every_language_a_rotation_needs_nothing_of_a_verifier_that_has_the_s
     }
     let app = issuer().await;
     to_the_present(&app);
-    let rotation = Rotation::announce(&app).await;
+    let rotation = Rotation::announced(&app).await;
     let old = app.token("ann@example.com").await;
     let mut verifiers = verifiers(&app.url, DOCUMENTED);
     for verifier in &mut verifiers {
         verifier.takes("the old key's token before", &old);
     }
-    rotation.rotate(&app);
+    rotation.rotate(&app).await;
     let new = app.token("ann@example.com").await;
-    assert_eq!(header_of(&new)["kid"], rotation.next.public_jwk().kid());
+    assert_eq!(header_of(&new)["kid"], rotation.next);
     assert_ne!(header_of(&new)["kid"], header_of(&old)["kid"]);
     // With nobody to ask, the set that was fetched before must do.
     let address = app.url.strip_prefix("http://").unwrap().to_owned();
@@ -138,19 +133,19 @@ async fn in_every_language_a_withdrawn_key_is_forgotten() {
     }
     let app = issuer().await;
     to_the_present(&app);
-    let rotation = Rotation::announce(&app).await;
+    let rotation = Rotation::announced(&app).await;
     let old = app.token("ann@example.com").await;
     let mut verifiers = verifiers(&app.url, SHORT);
     for verifier in &mut verifiers {
         verifier.takes("the old key's token before", &old);
     }
-    rotation.rotate(&app);
+    rotation.rotate(&app).await;
     let new = app.token("ann@example.com").await;
     for verifier in &mut verifiers {
         verifier.takes("the old key's token after", &old);
         verifier.takes("the new key's token", &new);
     }
-    rotation.withdraw_old(&app);
+    rotation.withdraw_old(&app).await;
     for verifier in &mut verifiers {
         verifier.comes_to("refused ", &old, &new);
         verifier.refuses("the withdrawn key's token", &old);
@@ -171,7 +166,8 @@ async fn in_every_language_a_key_never_announced_is_found_by_its_name() {
     for verifier in &mut verifiers {
         verifier.takes("the old key's token before", &old);
     }
-    let (standing, sudden) = (first_key(), PrivateKey::generate_rsa(2048).unwrap());
+    let standing = PrivateKey::from_pkcs8_pem(key_pem()).unwrap();
+    let sudden = PrivateKey::generate_rsa(2048).unwrap();
     install(&app, &sudden, &[&sudden, &standing]);
     let new = app.token("ann@example.com").await;
     for verifier in &mut verifiers {
@@ -189,13 +185,13 @@ async fn in_every_language_ten_rotations_cost_no_good_token() {
     let app = issuer().await;
     to_the_present(&app);
     let mut verifiers = verifiers(&app.url, SHORT);
-    let (mut last, mut active) = (None::<PrivateKey>, first_key());
+    let mut signed = Vec::new();
     let mut tokens = vec![app.token("ann@example.com").await];
     let mut taken = 0;
     for _ in 0..10 {
-        let next = PrivateKey::generate_rsa(2048).unwrap();
-        let published: Vec<_> = last.iter().chain([&active, &next]).collect();
-        install(&app, &active, &published);
+        signed.push(header_of(&tokens[tokens.len() - 1])["kid"].as_str().unwrap().to_owned());
+        // Behind the one that stands by already: there are always two in the set that do not sign yet.
+        signing_keys::import(&app.app, &new_pem()).await.unwrap();
         let announced = Instant::now();
         while announced.elapsed() < SHORT + Duration::from_secs(1) {
             for verifier in &mut verifiers {
@@ -205,12 +201,16 @@ async fn in_every_language_ten_rotations_cost_no_good_token() {
                 }
             }
         }
-        install(&app, &next, &published);
+        // Sooner than the plan would: what these verifiers were told to keep ran out meanwhile.
+        key_rotation::rotate(&app.app, true).await.unwrap();
         tokens.push(app.token("ann@example.com").await);
         // The one before may leave the set now: its tokens have had their time.
         tokens.drain(..tokens.len() - 2);
-        (last, active) = (Some(active), next);
+        if let [.., gone, _] = signed.as_slice() {
+            key_rotation::withdraw(&app.app, gone).await.unwrap();
+        }
     }
+    assert_eq!(signed.iter().collect::<BTreeSet<_>>().len(), 10);
     for verifier in &mut verifiers {
         verifier.takes("the last key's token", &tokens[1]);
     }

@@ -49,7 +49,8 @@ async fn a130_after_an_older_backup_no_session_lives_and_no_retired_key_comes_ba
     // What the backup has forgotten: a session, and a signing key that was taken out of use.
     let lost = json_of(app.login("ann@example.com", PASSWORD).await).await;
     let kid = app.app.keyring.active_kid().unwrap();
-    outside.execute("UPDATE signing_keys SET status = 'retired', sealed = x''").await;
+    let retire = format!("UPDATE signing_keys SET status = 'retired', sealed = x'' WHERE kid = '{kid}'");
+    outside.execute(&retire).await;
     for _ in 0..3 {
         turn(&app).await;
     }
@@ -90,6 +91,40 @@ async fn a130_after_an_older_backup_no_session_lives_and_no_retired_key_comes_ba
     restore::run_once(&app.app).await;
     assert_eq!(outside.number("SELECT count(*) FROM status_gaps").await, 0);
     assert!(position(&app).await.status_version > version);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a130_a_withdrawn_key_does_not_come_back_with_a_backup_of_a_moment_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("data/signet.db");
+    let database = crate::helpers::db::at(DatabaseUrl::Sqlite(file.clone()));
+    let keys = folder.path().join("keys");
+    let app = spawn(&database, &keys).await;
+    app.register("ann@example.com").await;
+    let session = json_of(app.login("ann@example.com", PASSWORD).await).await;
+    let token = session["access_token"].as_str().unwrap();
+    let mut outside = connect(&database).await;
+    let backup = folder.path().join("backup.db");
+    outside.execute(&format!("VACUUM INTO '{}'", backup.display())).await;
+
+    let stolen = app.app.keyring.active_kid().unwrap();
+    signet::flow::key_rotation::withdraw(&app.app, &stolen).await.unwrap();
+    let state = fs::read_to_string(keys.join("state")).unwrap();
+    assert!(state.contains(&format!("retired {stolen}\n")), "at once: {state}");
+    stop(app, outside).await;
+    put(&backup, &file);
+    // In the same epoch, as far as the database goes.
+    let app = spawn(&database, &keys).await;
+    assert_ne!(app.app.keyring.active_kid(), Some(stolen.clone()));
+    assert!(!String::from_utf8_lossy(&app.app.keyring.published().bytes).contains(&stolen));
+    assert_eq!(app.get_with_token("/api/v1/me", token).await.status(), StatusCode::UNAUTHORIZED);
+    let mut outside = connect(&database).await;
+    assert_eq!(outside.number("SELECT count(*) FROM audit WHERE event = 'restore.detected'").await, 1);
+    let live = format!("SELECT length(sealed) FROM signing_keys WHERE kid = '{stolen}'");
+    assert_eq!(outside.number(&live).await, 0, "its private part is gone again");
+    // Once is enough.
+    turn(&app).await;
+    assert_eq!(outside.number("SELECT count(*) FROM audit WHERE event = 'restore.detected'").await, 1);
 }
 
 async fn stop(app: TestApp, outside: Outside) {

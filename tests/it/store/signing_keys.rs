@@ -1,20 +1,30 @@
 //! Signing keys as stored.
 
-use signet::store::{KeyStatus, SigningKeyRow};
+use std::time::Duration;
+
+use signet::rotation::{Announced, KeyStatus};
+use signet::store::SigningKeyRow;
+use signet_guard::Algorithm;
 
 use super::*;
 use crate::helpers::db::on_both_engines;
 
-fn key(kid: &str, algorithm: &str, status: KeyStatus, created: i64) -> SigningKeyRow {
+fn key(kid: &str, algorithm: Algorithm, status: KeyStatus, created: i64) -> SigningKeyRow {
     SigningKeyRow {
         kid: kid.to_owned(),
-        algorithm: algorithm.to_owned(),
+        algorithm,
         public_jwk: "{\"kty\":\"RSA\"}".to_owned(),
         sealed: vec![0, 1, 254, 255],
         root_key_id: "1-9f3a0c12".to_owned(),
         status,
         created_at: at(created),
+        ready_at: at(created + 100),
         activated_at: (status == KeyStatus::Active).then(|| at(created + 1)),
+        retiring_at: None,
+        retired_at: None,
+        withdrawn_at: None,
+        rotation_requested_at: None,
+        longest_life: Duration::from_secs(600),
     }
 }
 
@@ -30,10 +40,10 @@ on_both_engines! {
     async fn keys_are_read_back_oldest_first(database) {
         assert_eq!(all(&database.db).await, []);
         let keys = [
-            key("d", "RS256", KeyStatus::Retired, 1),
-            key("B", "RS256", KeyStatus::Retiring, 2),
-            key("a", "RS256", KeyStatus::Active, 2),
-            key("c", "RS256", KeyStatus::Pending, 3),
+            key("d", Algorithm::Rs256, KeyStatus::Retired, 1),
+            key("B", Algorithm::Rs256, KeyStatus::Retiring, 2),
+            key("a", Algorithm::Rs256, KeyStatus::Active, 2),
+            key("c", Algorithm::Rs256, KeyStatus::Pending, 3),
         ];
         for index in [3, 1, 0, 2] {
             assert!(add(&database.db, &keys[index]).await);
@@ -42,15 +52,15 @@ on_both_engines! {
     }
 
     async fn one_key_is_active_for_each_algorithm(database) {
-        assert!(add(&database.db, &key("a", "RS256", KeyStatus::Active, 1)).await);
-        assert!(!add(&database.db, &key("b", "RS256", KeyStatus::Active, 2)).await);
-        assert!(add(&database.db, &key("c", "ES256", KeyStatus::Active, 3)).await);
-        assert!(!add(&database.db, &key("a", "RS256", KeyStatus::Pending, 4)).await, "a known kid");
+        assert!(add(&database.db, &key("a", Algorithm::Rs256, KeyStatus::Active, 1)).await);
+        assert!(!add(&database.db, &key("b", Algorithm::Rs256, KeyStatus::Active, 2)).await);
+        assert!(add(&database.db, &key("c", Algorithm::Es256, KeyStatus::Active, 3)).await);
+        assert!(!add(&database.db, &key("a", Algorithm::Rs256, KeyStatus::Pending, 4)).await, "a known kid");
         assert_eq!(all(&database.db).await.len(), 2);
     }
 
     async fn a_status_no_version_wrote_is_reported(database) {
-        add(&database.db, &key("a", "RS256", KeyStatus::Active, 1)).await;
+        add(&database.db, &key("a", Algorithm::Rs256, KeyStatus::Active, 1)).await;
         let mut outside = database.outside().await;
         match database.db.engine() {
             signet::store::Engine::Sqlite => {
@@ -68,7 +78,7 @@ on_both_engines! {
     async fn a_race_for_the_first_key_ends_with_one(database) {
         let racers = (0..8).map(|number| {
             let db = database.db.clone();
-            tokio::spawn(async move { add(&db, &key(&format!("k{number}"), "RS256", KeyStatus::Active, 1)).await })
+            tokio::spawn(async move { add(&db, &key(&format!("k{number}"), Algorithm::Rs256, KeyStatus::Active, 1)).await })
         });
         let mut winners = 0;
         for racer in racers.collect::<Vec<_>>() {
@@ -76,5 +86,63 @@ on_both_engines! {
         }
         assert_eq!(winners, 1);
         assert_eq!(all(&database.db).await.len(), 1);
+    }
+
+    async fn a_key_takes_the_place_of_the_one_that_signs_or_nothing_happens(database) {
+        for row in [
+            key("a", Algorithm::Rs256, KeyStatus::Active, 1),
+            key("e", Algorithm::Es256, KeyStatus::Active, 1),
+            key("p", Algorithm::Rs256, KeyStatus::Pending, 2),
+        ] {
+            assert!(add(&database.db, &row).await);
+        }
+        let activate = async |kid: &str| {
+            let life = Duration::from_secs(900);
+            let unit = (kid.to_owned(), life);
+            database
+                .db
+                .write(unit, |tx, (kid, life)| Box::pin(tx.activate_signing_key(kid, at(50), *life)))
+                .await
+                .unwrap()
+        };
+        assert!(!activate("e").await && !activate("nobody").await);
+        assert_eq!(all(&database.db).await[0].status, KeyStatus::Active);
+        assert!(activate("p").await);
+        let [a, e, p] = &all(&database.db).await[..] else { panic!("three keys") };
+        assert_eq!((a.status, a.retiring_at), (KeyStatus::Retiring, Some(at(50))));
+        assert_eq!((p.status, p.activated_at, p.longest_life), (KeyStatus::Active, Some(at(50)), Duration::from_secs(900)));
+        assert_eq!(e.status, KeyStatus::Active, "the other algorithm goes on");
+    }
+
+    async fn a_retired_key_has_no_private_part_and_stays_retired(database) {
+        add(&database.db, &key("a", Algorithm::Rs256, KeyStatus::Active, 1)).await;
+        let retire = async |is_withdrawn: bool| {
+            database
+                .db
+                .write(is_withdrawn, |tx, is_withdrawn| Box::pin(tx.retire_signing_key("a", at(9), *is_withdrawn)))
+                .await
+                .unwrap()
+        };
+        assert!(retire(true).await);
+        let [row] = &all(&database.db).await[..] else { panic!("one key") };
+        assert_eq!((row.status, row.sealed.len()), (KeyStatus::Retired, 0));
+        assert_eq!((row.retired_at, row.withdrawn_at), (Some(at(9)), Some(at(9))));
+        assert!(!retire(false).await);
+    }
+
+    async fn of_those_who_change_the_keys_at_once_one_wins(database) {
+        let racers = (0..8).map(|_| {
+            let db = database.db.clone();
+            tokio::spawn(async move { db.write(1, |tx, from| Box::pin(tx.change_keyring(*from))).await.unwrap() })
+        });
+        let mut winners = 0;
+        for racer in racers.collect::<Vec<_>>() {
+            winners += usize::from(racer.await.unwrap());
+        }
+        assert_eq!(winners, 1);
+        let announced = Announced { max_age: Duration::from_secs(300), cached_until: at(7) };
+        database.db.write(announced, |tx, it| Box::pin(tx.announce_max_age(*it))).await.unwrap();
+        let row = database.db.read((), |tx, ()| Box::pin(tx.keyring())).await.unwrap();
+        assert_eq!((row.version, row.announced), (2, announced));
     }
 }

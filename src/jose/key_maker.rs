@@ -1,0 +1,78 @@
+//! Making signing keys beside the request threads.
+
+use std::sync::{Mutex, PoisonError};
+
+use futures_util::FutureExt as _;
+
+use super::{GenerateError, PrivateKey};
+use crate::cpu_pool::{CpuPool, Pending, PoolSettings};
+
+/// By how much its thread yields to the rest of the process.
+const NICE: i32 = 10;
+
+/// Makes one RSA key at a time, on a thread of its own that lives for as long as that takes.
+#[derive(Default)]
+pub struct KeyMaker(Mutex<Option<Making>>);
+
+struct Making {
+    answer: Pending<Result<PrivateKey, GenerateError>>,
+    _thread: CpuPool<()>,
+}
+
+impl KeyMaker {
+    /// A key of so many bits, when it is made. `None`: it is being made; ask again.
+    ///
+    /// # Errors
+    /// When it could not be made. The next call begins anew.
+    pub fn take(&self, bits: u32) -> Result<Option<PrivateKey>, GenerateError> {
+        let mut making = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Making { answer, .. }) = making.as_mut() {
+            let answer = answer.now_or_never();
+            if answer.is_some() {
+                *making = None;
+            }
+            return answer.map(|answer| answer.unwrap_or(Err(GenerateError::Interrupted))).transpose();
+        }
+        let settings = PoolSettings { name: "make-key", threads: 1, queue: 1, nice: NICE, idle_after: None };
+        let thread = CpuPool::start(&settings, || ()).map_err(|_| GenerateError::Interrupted)?;
+        let answer = thread
+            .submit(move |()| PrivateKey::generate_rsa(bits))
+            .map_err(|_| GenerateError::Interrupted)?;
+        *making = Some(Making { answer, _thread: thread });
+        Ok(None)
+    }
+
+    /// Nobody wants the key any more, made or not.
+    pub fn forget(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_is_made_once_and_beside_its_caller() {
+        let maker = KeyMaker::default();
+        assert!(maker.take(2048).unwrap().is_none(), "it did not wait");
+        let key = loop {
+            match maker.take(2048).unwrap() {
+                Some(key) => break key,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        assert_eq!(key.public_jwk().algorithm(), "RS256");
+        assert!(maker.take(1024).unwrap().is_none());
+        let refused = loop {
+            match maker.take(1024) {
+                Ok(made) => assert!(made.is_none()),
+                Err(error) => break error,
+            }
+            tokio::task::yield_now().await;
+        };
+        assert!(matches!(refused, GenerateError::Size(1024)));
+        maker.forget();
+    }
+}

@@ -1,0 +1,78 @@
+//! What follows from the lives of the keys beside the plan: how long a set may be kept, and whether all goes well.
+
+use std::time::Duration;
+
+use signet_guard::{Algorithm, Timestamp};
+
+use super::{Announced, KeyLife, KeyStatus, Policy, Step, plan};
+
+/// How long a set that lacks a standby may be kept.
+const INCOMPLETE: Duration = Duration::from_secs(10);
+
+/// A rotation that is late by so much does not happen by itself.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// The keys as a server has last read them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The number of their last change.
+    pub version: i64,
+    /// For how long sets are given out.
+    pub announced: Announced,
+    /// Every key.
+    pub keys: Vec<KeyLife>,
+}
+
+/// How the keys do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outlook {
+    /// When the next key takes over.
+    pub next_rotation: Option<Timestamp>,
+    /// When the last one did.
+    pub last_rotation: Option<Timestamp>,
+    /// A key that signs and should have been replaced more than an hour ago.
+    pub overdue: Option<String>,
+}
+
+/// How long a set of these keys may be kept.
+///
+/// A key that is published in time is in every set before it signs, and one that leaves the set is missed by nobody, so
+/// no planned change makes a set worth less before its time. What is not planned is a withdrawal, after which the standby
+/// signs at once: a set without one would be worthless then, and is replaced within seconds anyway.
+pub fn cache_time(keys: &[KeyLife], policy: &Policy) -> Duration {
+    let stands_by = |algorithm: &Algorithm| {
+        keys.iter().any(|key| key.algorithm == *algorithm && key.status == KeyStatus::Pending)
+    };
+    if policy.algorithms.iter().all(stands_by) { policy.max_age } else { policy.max_age.min(INCOMPLETE) }
+}
+
+/// The plan, and before it what cannot wait: without a key that signs RS256 there is no token at all, and one whose key a
+/// verifier may not have yet is better than none.
+pub fn due(now: Timestamp, keys: &[KeyLife], policy: &Policy) -> Vec<Step> {
+    let rs256 = || keys.iter().filter(|key| key.algorithm == Algorithm::Rs256);
+    let pending = rs256().filter(|key| key.status == KeyStatus::Pending);
+    if !rs256().any(|key| key.status == KeyStatus::Active)
+        && let Some(next) = pending.min_by_key(|key| (key.ready_at, key.published_at, key.kid.clone()))
+    {
+        return vec![Step::Activate(next.kid.clone())];
+    }
+    plan(now, keys, policy)
+}
+
+/// How the keys do at `now`.
+pub fn outlook(now: Timestamp, keys: &[KeyLife], policy: &Policy) -> Outlook {
+    let mut outlook = Outlook::default();
+    for key in keys.iter().filter(|key| key.status == KeyStatus::Active) {
+        let Some(wanted) = key.rotation_due(policy) else { continue };
+        let pending =
+            keys.iter().filter(|next| next.algorithm == key.algorithm && next.status == KeyStatus::Pending);
+        // One that was asked for too early waits for its successor to be everywhere.
+        let due = pending.map(|next| next.ready_at).min().map_or(wanted, |ready| wanted.max(ready));
+        outlook.next_rotation = Some(outlook.next_rotation.map_or(due, |next| next.min(due)));
+        outlook.last_rotation = outlook.last_rotation.max(key.activated_at);
+        if due.plus(PATIENCE) < now {
+            outlook.overdue = Some(key.kid.clone());
+        }
+    }
+    outlook
+}
