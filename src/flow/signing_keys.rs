@@ -241,7 +241,7 @@ async fn insert(
     let sealed = root.seal(&seal_context(&kid), &der)?;
     let row = SigningKeyRow {
         kid: kid.clone(),
-        algorithm: jwk.algorithm().to_owned(),
+        algorithm: jwk.algorithm().as_str().to_owned(),
         public_jwk: jwk.to_json(),
         sealed,
         root_key_id: root.id().to_string(),
