@@ -312,7 +312,7 @@ fn sealed(
     let kid = jwk.kid().to_owned();
     let (root, now) = (roots.active(), app.clock.now());
     Ok(SigningKeyRow {
-        algorithm: Algorithm::Rs256,
+        algorithm: jwk.algorithm(),
         public_jwk: jwk.to_json(),
         sealed: root.seal(&seal_context(&kid), &key.to_pkcs8_der()?)?,
         root_key_id: root.id().to_string(),

@@ -51,6 +51,8 @@ impl KeyMaker {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use signet_guard::Algorithm;
+
     use super::*;
 
     #[tokio::test]
@@ -63,7 +65,7 @@ mod tests {
                 None => tokio::task::yield_now().await,
             }
         };
-        assert_eq!(key.public_jwk().algorithm(), "RS256");
+        assert_eq!(key.public_jwk().algorithm(), Algorithm::Rs256);
         assert!(maker.take(1024).unwrap().is_none());
         let refused = loop {
             match maker.take(1024) {
