@@ -206,6 +206,8 @@ pub fn plan(now: Timestamp, keys: &[KeyLife], policy: &Policy) -> Vec<Step> {
         let dead = of(KeyStatus::Retiring).filter(|key| key.dead_at().is_some_and(|dead| dead <= now));
         steps.extend(dead.map(|key| Step::Retire(key.kid.clone())));
     }
+    // Making a key takes long, and nothing else waits for it.
+    steps.sort_by_key(|step| matches!(step, Step::Publish(_)));
     steps
 }
 

@@ -79,6 +79,14 @@ pub enum SigningKeysError {
     /// No key could be made.
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    /// No server here would ever sign with it.
+    #[error("this is a key for {key}, and tokens.signing_algorithm is {configured}: set that to {key} first")]
+    OtherAlgorithm {
+        /// What the key signs with.
+        key: Algorithm,
+        /// What is signed with here, besides RS256.
+        configured: Algorithm,
+    },
     /// This key is in the database already.
     #[error("signing key {0} is in the database already")]
     KnownKey(String),
@@ -95,7 +103,7 @@ pub enum SigningKeysError {
 pub enum Loaded {
     /// The keys were there.
     Existing,
-    /// The database was new, and this process made the first key.
+    /// The database was new, and this process made the first keys.
     Created,
 }
 
@@ -122,9 +130,9 @@ pub(super) async fn read(app: &App) -> Result<Stored, StoreError> {
         .await
 }
 
-/// Opens the signing keys of the database, or makes the first one, and installs them in the keyring.
+/// Opens the signing keys of the database, or makes the first ones, and installs them in the keyring.
 ///
-/// Safe when several replicas start at once: one key is made. The root key is on disk before the first row that it
+/// Safe when several replicas start at once: one of them makes the keys. The root key is on disk before the first row that it
 /// seals. Without a key that signs, the one that stands by does at once.
 ///
 /// # Errors
@@ -135,19 +143,15 @@ pub async fn load_or_create(app: &App) -> Result<Loaded, SigningKeysError> {
     let mut roots = root_keys_for(app, &stored.rows)?;
     root_keys::join(app, &mut roots).await?;
     let mut loaded = Loaded::Existing;
-    while !has_active(&stored.rows) {
+    while !signs(&stored.rows, Algorithm::Rs256) {
         let (version, life) = (stored.keyring.version, key_rotation::policy(&app.config).longest_life);
         // Not made: another replica was quicker; its key is read below.
         if let Some(next) = key_rotation::next_in_line(&stored, Algorithm::Rs256) {
             let act = Act::Activate(next.kid.clone(), life);
             key_rotation::make(app, version, Who::Signet, vec![act]).await?;
         } else {
-            let bits = app.config.keys.rsa_bits;
-            let key = tokio::task::spawn_blocking(move || PrivateKey::generate_rsa(bits))
-                .await
-                .map_err(|_| SigningKeysError::Interrupted)??;
-            let row = sealed(app, &roots, &key, KeyStatus::Active, app.clock.now())?;
-            if key_rotation::make(app, version, Who::Signet, vec![Act::Create(row)]).await? {
+            let acts = first_keys(app, &roots, &stored.rows).await?;
+            if key_rotation::make(app, version, Who::Signet, acts).await? {
                 loaded = Loaded::Created;
             }
         }
@@ -159,20 +163,51 @@ pub async fn load_or_create(app: &App) -> Result<Loaded, SigningKeysError> {
     Ok(loaded)
 }
 
-/// Brings a key of the operator's own (RSA, PKCS#8 PEM). It becomes the active key of a database that has none, and
-/// stands by otherwise. Running servers notice within seconds.
+/// A key that signs for each algorithm that is wanted and has none: nobody can have kept a set without them yet. Another
+/// that is wanted later is published first.
+async fn first_keys(
+    app: &App,
+    roots: &RootKeys,
+    rows: &[SigningKeyRow],
+) -> Result<Vec<Act>, SigningKeysError> {
+    let mut acts = Vec::new();
+    for algorithm in key_rotation::policy(&app.config).algorithms {
+        if algorithm != Algorithm::Rs256 && !rows.is_empty() {
+            continue;
+        }
+        let bits = app.config.keys.rsa_bits;
+        let key = tokio::task::spawn_blocking(move || PrivateKey::generate(algorithm, bits))
+            .await
+            .map_err(|_| SigningKeysError::Interrupted)??;
+        acts.push(Act::Create(sealed(app, roots, &key, KeyStatus::Active, app.clock.now())?));
+    }
+    Ok(acts)
+}
+
+/// Brings a key of the operator's own (PKCS#8 PEM). It becomes the active key of a database that has none, and stands by
+/// otherwise. Running servers notice within seconds.
 ///
 /// # Errors
-/// When the key is not an RSA key of at least 2048 bits in PKCS#8 PEM, is known already, or cannot be stored.
+/// When the key is not one in PKCS#8 PEM that is wanted here (RSA of 2048 to 4096 bits always is), is known already, or
+/// cannot be stored.
 pub async fn import(app: &App, pem: &str) -> Result<SigningKeyRow, SigningKeysError> {
     let key = PrivateKey::from_pkcs8_pem(pem)?;
-    let kid = key.public_jwk().kid().to_owned();
+    let (kid, algorithm) = (key.public_jwk().kid().to_owned(), key.public_jwk().algorithm());
+    if !key_rotation::policy(&app.config).algorithms.contains(&algorithm) {
+        let configured = app.config.tokens.signing_algorithm;
+        return Err(SigningKeysError::OtherAlgorithm { key: algorithm, configured });
+    }
     loop {
         let stored = read(app).await?;
         if stored.rows.iter().any(|row| row.kid == kid) {
             return Err(SigningKeysError::KnownKey(kid));
         }
-        let acts = if has_active(&stored.rows) {
+        let is_first = if algorithm == Algorithm::Rs256 {
+            !signs(&stored.rows, algorithm)
+        } else {
+            stored.rows.is_empty()
+        };
+        let acts = if !is_first {
             let (row, announced) = standby(app, &stored, &key).await?;
             vec![Act::Announce(announced), Act::Import(row)]
         } else {
@@ -240,9 +275,9 @@ pub async fn stored(app: &App) -> Result<Vec<SigningKeyRow>, StoreError> {
     app.db.read((), |tx, ()| Box::pin(async move { tx.signing_keys().await })).await
 }
 
-/// Whether one signs that every verifier understands.
-fn has_active(rows: &[SigningKeyRow]) -> bool {
-    rows.iter().any(|row| row.status == KeyStatus::Active && row.algorithm == Algorithm::Rs256)
+/// Whether a key signs with that algorithm.
+fn signs(rows: &[SigningKeyRow], algorithm: Algorithm) -> bool {
+    rows.iter().any(|row| row.status == KeyStatus::Active && row.algorithm == algorithm)
 }
 
 /// The root keys that these rows need; new ones when there is no row yet. A lost root key must never look like an
@@ -329,12 +364,13 @@ fn sealed(
     })
 }
 
-/// Opens the active key and publishes all that verifiers may need.
+/// Opens the active keys and publishes all that verifiers may need. The key of the configured algorithm signs; until there
+/// is one, that of RS256 does.
 pub(super) fn install(app: &App, roots: &RootKeys, stored: &Stored) -> Result<Arc<Known>, SigningKeysError> {
     let Stored { keyring: KeyringRow { version, announced }, rows, asked } = stored;
     // Another replica may have sealed a row since this one looked.
     require_all(roots, rows, &app.config.keys.root_key)?;
-    let mut active = None;
+    let mut active = Vec::new();
     let mut published = Vec::new();
     for row in rows.iter().filter(|row| row.status != KeyStatus::Retired) {
         let damaged = |error: &dyn std::fmt::Display| SigningKeysError::Damaged {
@@ -344,13 +380,17 @@ pub(super) fn install(app: &App, roots: &RootKeys, stored: &Stored) -> Result<Ar
         published.push(PublicJwk::from_json(&row.public_jwk).map_err(|error| damaged(&error))?);
         if row.status == KeyStatus::Active {
             let der = open(roots, row)?;
-            active = Some(SigningKey::from_pkcs8_der(&row.kid, &der).map_err(|error| damaged(&error))?);
+            active.push(SigningKey::from_pkcs8_der(&row.kid, &der).map_err(|error| damaged(&error))?);
         }
     }
     let keys: Vec<KeyLife> = rows.iter().map(SigningKeyRow::life).collect();
     let max_age = rotation::cache_time(&keys, &key_rotation::policy(&app.config));
-    let published = PublishedKeys::new(active.as_ref().map(SigningKey::kid), published)?.kept_for(max_age);
-    app.keyring.install(active, published)?;
+    let of = |algorithm| active.iter().position(|key| key.algorithm() == algorithm);
+    let rs256 = of(Algorithm::Rs256);
+    let first = rs256.map(|at| active[at].kid());
+    let published = PublishedKeys::new(first, published)?.kept_for(max_age);
+    let signer = of(app.config.tokens.signing_algorithm).or(rs256).map(|at| active.swap_remove(at));
+    app.keyring.install(signer, published)?;
     app.keyring.note_read(*asked);
     let known = Arc::new(Known { version: *version, announced: *announced, keys });
     app.known_keys.store(Some(known.clone()));

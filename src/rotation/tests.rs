@@ -77,6 +77,14 @@ fn what_is_to_be_done_case_by_case() {
 }
 
 #[test]
+fn one_algorithm_does_not_wait_until_a_key_of_another_is_made() {
+    let both = Policy { algorithms: vec![Algorithm::Rs256, Algorithm::Es256], ..policy() };
+    let first = KeyLife { algorithm: Algorithm::Es256, ..key("e", KeyStatus::Pending) };
+    let steps = plan(at(86_400), &[key("a", KeyStatus::Active), first], &both);
+    assert_eq!(steps, [activate("e"), PUBLISH, Step::Publish(Algorithm::Es256)]);
+}
+
+#[test]
 fn without_a_key_that_signs_the_next_one_does_ready_or_not() {
     use KeyStatus::{Pending, Retiring};
     let later = KeyLife { ready_at: at(90_000), ..key("a", Pending) };
@@ -116,6 +124,17 @@ fn a_rotation_is_overdue_an_hour_after_it_could_have_happened() {
 }
 
 #[test]
+fn the_first_key_of_another_algorithm_is_waited_for_and_missed() {
+    let both = Policy { algorithms: vec![Algorithm::Rs256, Algorithm::Es256], ..policy() };
+    let first = KeyLife { algorithm: Algorithm::Es256, ..key("e", KeyStatus::Pending) };
+    let keys = [key("a", KeyStatus::Active), key("p", KeyStatus::Pending), first];
+    assert_eq!(outlook(at(0), &keys, &both).next_rotation, Some(at(86_400)));
+    assert_eq!(outlook(at(0), &keys, &policy()).next_rotation, Some(at(30 * 86_400)), "nobody waits for it");
+    let overdue = |seconds| outlook(at(seconds), &keys, &both).overdue;
+    assert_eq!((overdue(86_400 + 3_600), overdue(86_400 + 3_601)), (None, Some("e".to_owned())));
+}
+
+#[test]
 fn an_algorithm_that_nobody_wants_any_more_runs_out() {
     let of = |kid: &str, status| KeyLife { algorithm: Algorithm::Es256, ..key(kid, status) };
     let keys = [
@@ -126,7 +145,7 @@ fn an_algorithm_that_nobody_wants_any_more_runs_out() {
     ];
     assert_eq!(plan(at(86_400), &keys, &policy()), []);
     let steps = plan(at(30 * 86_400), &keys, &policy());
-    assert_eq!(steps, [activate("p"), PUBLISH, Step::Stop("e".to_owned()), retire("f")]);
+    assert_eq!(steps, [activate("p"), Step::Stop("e".to_owned()), retire("f"), PUBLISH]);
 }
 
 #[test]

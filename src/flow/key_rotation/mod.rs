@@ -39,9 +39,11 @@ pub fn policy(config: &Config) -> Policy {
     }
 }
 
-/// What keys there must be.
-fn algorithms(_config: &Config) -> Vec<Algorithm> {
-    vec![Algorithm::Rs256]
+/// What keys there must be: always one that every verifier understands.
+fn algorithms(config: &Config) -> Vec<Algorithm> {
+    let mut algorithms = vec![Algorithm::Rs256, config.tokens.signing_algorithm];
+    algorithms.dedup();
+    algorithms
 }
 
 /// Times are kept in whole seconds, and none may come out shorter.
@@ -150,8 +152,8 @@ async fn carry_out(app: &App, known: &Known, step: Step) -> Result<bool, Signing
 }
 
 /// Publishes a key that stands by, once it is made.
-async fn publish(app: &App, known: &Known, _algorithm: Algorithm) -> Result<bool, SigningKeysError> {
-    let Some(key) = app.key_maker.take(app.config.keys.rsa_bits)? else { return Ok(false) };
+async fn publish(app: &App, known: &Known, algorithm: Algorithm) -> Result<bool, SigningKeysError> {
+    let Some(key) = app.key_maker.take(algorithm, app.config.keys.rsa_bits)? else { return Ok(false) };
     let stored = signing_keys::read(app).await?;
     if stored.keyring.version != known.version {
         return Ok(true);

@@ -79,7 +79,7 @@ impl Rotation {
     async fn rotate(&self, app: &TestApp) {
         let rotated = key_rotation::rotate(&app.app, false).await.unwrap();
         let (before, kid) = (self.old.clone(), self.next.clone());
-        assert_eq!(rotated, [Rotated::Done { before, kid, unknown_until: None }]);
+        assert_eq!(rotated, [Rotated::Done { before: Some(before), kid, unknown_until: None }]);
     }
 
     async fn withdraw_old(&self, app: &TestApp) {

@@ -1,5 +1,6 @@
 //! Signing keys take turns, and nobody who keeps to what they are told notices.
 
+mod algorithms;
 mod at_once;
 mod cut_off;
 mod load;

@@ -107,7 +107,7 @@ async fn a_rotation_that_is_asked_for_waits_until_every_verifier_has_the_key() {
     // Whoever cannot wait is told what that costs.
     let third = kids(&app, KeyStatus::Pending).await.remove(0);
     let until = Some(app.clock.now().plus(app.app.config.keys.publish_ahead));
-    let done = vec![Rotated::Done { before: second.clone(), kid: third.clone(), unknown_until: until }];
+    let done = vec![Rotated::Done { before: Some(second.clone()), kid: third.clone(), unknown_until: until }];
     assert_eq!(key_rotation::rotate(&app.app, true).await.unwrap(), done);
     assert_eq!(app.app.keyring.active_kid(), Some(third));
     assert_eq!(kids(&app, KeyStatus::Retiring).await.len(), 2, "what they signed stays good");
