@@ -29,8 +29,8 @@ pub enum KeyCommandError {
     OnlyOne(String, Algorithm),
     /// No key signs with the algorithm yet, and none stands by.
     #[error(
-        "there is no key for {0} yet: a running server with these settings makes one within seconds; then \
-         try again; nothing was changed"
+        "there is no key for {0} yet: the server makes one when it first starts, and a running one with these settings within \
+         seconds; nothing was changed"
     )]
     None(Algorithm),
     /// Somebody else changed the keys again and again.
