@@ -2,6 +2,7 @@
 
 mod at_once;
 mod cut_off;
+mod hindered;
 mod load;
 mod published;
 mod withdrawal;
