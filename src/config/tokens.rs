@@ -8,6 +8,7 @@ use super::fault::Problem;
 use super::issuer::Issuer;
 use super::parse::{duration, list, parsed, quote, quote_list, show_duration};
 use super::reader::{Raw, Reader};
+use crate::rotation::LONGEST_MAX_AGE;
 
 /// Longest list of scopes, in bytes as a token carries it.
 const LONGEST_SCOPE: usize = 1000;
@@ -68,7 +69,7 @@ impl Tokens {
                 "choose a shorter time, or a longer refresh_life",
             );
         }
-        let max_age = Duration::from_secs(10)..=Duration::from_secs(86_400);
+        let max_age = Duration::from_secs(10)..=LONGEST_MAX_AGE;
         Self {
             audience: reader
                 .take("tokens.audience", parsed(audience))

@@ -32,6 +32,9 @@ pub struct Outlook {
     pub last_rotation: Option<Timestamp>,
     /// A key that signs and should have been replaced more than an hour ago, or one that should have begun to sign.
     pub overdue: Option<String>,
+    /// A key that is where it is since more than an hour ahead: a clock was wrong then, or is wrong now. It stays there for
+    /// as much longer.
+    pub misdated: Option<String>,
 }
 
 /// How long a set of these keys may be kept.
@@ -61,7 +64,7 @@ pub fn due(now: Timestamp, keys: &[KeyLife], policy: &Policy) -> Vec<Step> {
 
 /// How the keys do at `now`.
 pub fn outlook(now: Timestamp, keys: &[KeyLife], policy: &Policy) -> Outlook {
-    let mut outlook = Outlook::default();
+    let mut outlook = Outlook { misdated: misdated(now, keys), ..Outlook::default() };
     for key in keys.iter().filter(|key| key.status == KeyStatus::Active) {
         let Some(wanted) = key.rotation_due(policy) else { continue };
         let pending =
@@ -95,4 +98,17 @@ impl Outlook {
             self.overdue = Some(key.kid.clone());
         }
     }
+}
+
+fn misdated(now: Timestamp, keys: &[KeyLife]) -> Option<String> {
+    let is_ahead = |key: &&KeyLife| {
+        let since = match key.status {
+            KeyStatus::Pending => Some(key.published_at),
+            KeyStatus::Active => key.activated_at,
+            KeyStatus::Retiring => key.retiring_at,
+            KeyStatus::Retired => None,
+        };
+        since.is_some_and(|since| since > now.plus(PATIENCE))
+    };
+    keys.iter().find(is_ahead).map(|key| key.kid.clone())
 }

@@ -135,6 +135,30 @@ fn the_first_key_of_another_algorithm_is_waited_for_and_missed() {
 }
 
 #[test]
+fn a_key_that_is_dated_in_the_future_does_not_stop_rotation_unnoticed() {
+    use KeyStatus::{Active, Pending, Retired, Retiring};
+    let misdated = |key: KeyLife, now| outlook(at(now), &[key], &policy()).misdated;
+    for status in [Pending, Active, Retiring] {
+        assert_eq!(misdated(key("k", status), -3_600), None, "{}", status.as_str());
+        assert_eq!(misdated(key("k", status), -3_601), Some("k".to_owned()), "{}", status.as_str());
+    }
+    let published_ahead = KeyLife { published_at: at(100_000), ..key("k", Active) };
+    assert_eq!(misdated(published_ahead, 0), None, "its turn comes in time");
+    assert_eq!(misdated(key("k", Retired), -100_000), None, "it is past all that");
+}
+
+#[test]
+fn sets_that_were_given_out_by_a_clock_that_was_ahead_are_not_waited_for_in_vain() {
+    let day = |days: i64| at(days * 86_400);
+    let announced = |cached_until| Announced { max_age: Duration::from_secs(300), cached_until };
+    let hasty = Policy { publish_ahead: Duration::ZERO, ..policy() };
+    let least = Duration::from_secs(600 + 300 + 60);
+    assert_eq!(hasty.ready_at(at(0), announced(at(0))), at(300).plus(least));
+    assert_eq!(hasty.ready_at(at(0), announced(at(70_000))), at(70_000).plus(least));
+    assert_eq!(hasty.ready_at(at(0), announced(day(5_000))), day(1).plus(least));
+}
+
+#[test]
 fn an_algorithm_that_nobody_wants_any_more_runs_out() {
     let of = |kid: &str, status| KeyLife { algorithm: Algorithm::Es256, ..key(kid, status) };
     let keys = [

@@ -3,6 +3,7 @@
 mod algorithms;
 mod at_once;
 mod cut_off;
+mod hindered;
 mod load;
 mod published;
 mod withdrawal;

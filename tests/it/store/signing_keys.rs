@@ -1,5 +1,6 @@
 //! Signing keys as stored.
 
+use std::path::Path;
 use std::time::Duration;
 
 use signet::rotation::{Announced, KeyStatus};
@@ -7,7 +8,7 @@ use signet::store::SigningKeyRow;
 use signet_guard::Algorithm;
 
 use super::*;
-use crate::helpers::db::on_both_engines;
+use crate::helpers::db::{TestDatabase, on_both_engines};
 
 fn key(kid: &str, algorithm: Algorithm, status: KeyStatus, created: i64) -> SigningKeyRow {
     SigningKeyRow {
@@ -145,4 +146,39 @@ on_both_engines! {
         let row = database.db.read((), |tx, ()| Box::pin(tx.keyring())).await.unwrap();
         assert_eq!((row.version, row.announced), (2, announced));
     }
+}
+
+/// Whether any piece of it is in a file of that folder.
+fn is_in(folder: &Path, sealed: &[u8]) -> bool {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+    let has = |bytes: &[u8]| {
+        sealed.chunks_exact(32).any(|piece| bytes.windows(piece.len()).any(|window| window == piece))
+    };
+    files.into_iter().any(|bytes| has(&bytes))
+}
+
+/// Pages are split and joined meanwhile: what was copied elsewhere on the way must be gone, too.
+#[tokio::test]
+async fn of_a_retired_key_nothing_is_left_in_the_file_of_sqlite() {
+    let database = TestDatabase::sqlite().await;
+    let sealed: Vec<Vec<u8>> = (0..14).map(|_| (0..1250).map(|_| rand::random()).collect()).collect();
+    let kid = |number: usize| format!("k{number}");
+    for number in 0..sealed.len() {
+        let mut row = key(&kid(number), Algorithm::Rs256, KeyStatus::Pending, 1);
+        (row.public_jwk, row.sealed) = ("j".repeat(430), sealed[number].clone());
+        assert!(add(&database.db, &row).await);
+        let unit = (kid(number.saturating_sub(1)), kid(number.saturating_sub(2)), number);
+        let turn = database.db.write(unit, |tx, (next, last, number)| {
+            Box::pin(async move {
+                Ok((*number < 1 || tx.activate_signing_key(next, at(1), Duration::ZERO).await?)
+                    && (*number < 2 || tx.retire_signing_key(last, at(1), false).await?))
+            })
+        });
+        assert!(turn.await.unwrap(), "{number}");
+    }
+    // What the log still has is gone with it.
+    database.db.close().await;
+    let folder = database.folder().join("data");
+    let left: Vec<usize> = (0..sealed.len()).filter(|number| is_in(&folder, &sealed[*number])).collect();
+    assert_eq!(left, [12, 13], "the one that signs and the one that stands by");
 }
