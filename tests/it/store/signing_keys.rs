@@ -192,9 +192,9 @@ async fn of_a_retired_key_nothing_is_left_in_the_file_of_sqlite() {
     let database = TestDatabase::sqlite().await;
     let sealed: Vec<Vec<u8>> = (0..14).map(|_| (0..1250).map(|_| rand::random()).collect()).collect();
     let kid = |number: usize| format!("k{number}");
-    for number in 0..sealed.len() {
+    for (number, private) in sealed.iter().enumerate() {
         let mut row = key(&kid(number), Algorithm::Rs256, KeyStatus::Pending, 1);
-        (row.public_jwk, row.sealed) = ("j".repeat(430), sealed[number].clone());
+        (row.public_jwk, row.sealed) = ("j".repeat(430), private.clone());
         assert!(add(&database.db, &row).await);
         let unit = (kid(number.saturating_sub(1)), kid(number.saturating_sub(2)), number);
         let turn = database.db.write(unit, |tx, (next, last, number)| {
