@@ -159,6 +159,30 @@ fn sets_that_were_given_out_by_a_clock_that_was_ahead_are_not_waited_for_in_vain
 }
 
 #[test]
+fn of_the_sets_that_were_given_out_the_one_that_is_kept_longest_counts() {
+    let seconds = Duration::from_secs;
+    let at_first = Announced { max_age: seconds(80_000), cached_until: at(0) };
+    let lower = at_first.change(at(10), seconds(300));
+    assert_eq!(lower, Announced { max_age: seconds(300), cached_until: at(80_010) });
+    let lowest = lower.change(at(20), seconds(10));
+    assert_eq!(lowest.cached_until, at(80_010), "not those that were given out last");
+    assert_eq!(lowest.change(at(30), seconds(80_000)).cached_until, at(80_010), "longer from now on");
+}
+
+#[test]
+fn what_signs_or_will_is_written_as_the_policy_has_it_and_never_less() {
+    let wide = Policy { publish_ahead: 3 * DAY, longest_life: Duration::from_secs(3_600), ..policy() };
+    let allowed = |status| wide.allowed_for(&key("k", status));
+    assert_eq!(allowed(KeyStatus::Pending).ready_at, at(3 * 86_400));
+    assert_eq!(allowed(KeyStatus::Active).longest_life, Duration::from_secs(3_600));
+    assert_eq!(allowed(KeyStatus::Retiring), key("k", KeyStatus::Retiring), "it signs no more");
+    for status in [KeyStatus::Pending, KeyStatus::Active] {
+        let before = allowed(status);
+        assert_eq!(policy().allowed_for(&before), before, "{}", status.as_str());
+    }
+}
+
+#[test]
 fn an_algorithm_that_nobody_wants_any_more_runs_out() {
     let of = |kid: &str, status| KeyLife { algorithm: Algorithm::Es256, ..key(kid, status) };
     let keys = [

@@ -78,7 +78,7 @@ on_both_engines! {
         assert!(!rotate(1).await);
         assert!(rotate(0).await);
         assert!(!rotate(0).await, "somebody was quicker");
-        let unit = before.id.clone();
+        let unit = before.id;
         let revoked = database.db.write(unit, |tx, id| {
             Box::pin(tx.revoke_grant(id, signet::grant::Revocation::Logout, at(1_600)))
         });

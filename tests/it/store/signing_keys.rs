@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use signet::rotation::{Announced, KeyStatus};
+use signet::rotation::{Announced, KeyLife, KeyStatus};
 use signet::store::SigningKeyRow;
 use signet_guard::Algorithm;
 
@@ -113,6 +113,9 @@ on_both_engines! {
         assert_eq!((a.status, a.retiring_at), (KeyStatus::Retiring, Some(at(50))));
         assert_eq!((p.status, p.activated_at, p.longest_life), (KeyStatus::Active, Some(at(50)), Duration::from_secs(900)));
         assert_eq!(e.status, KeyStatus::Active, "the other algorithm goes on");
+        let longer = SigningKeyRow { longest_life: Duration::from_secs(1_200), ..key("q", Algorithm::Rs256, KeyStatus::Pending, 9) };
+        assert!(add(&database.db, &longer).await && activate("q").await);
+        assert_eq!(all(&database.db).await.last().unwrap().longest_life, longer.longest_life, "never less than was written");
     }
 
     async fn a_retired_key_has_no_private_part_and_stays_retired(database) {
@@ -129,6 +132,32 @@ on_both_engines! {
         assert_eq!((row.status, row.sealed.len()), (KeyStatus::Retired, 0));
         assert_eq!((row.retired_at, row.withdrawn_at), (Some(at(9)), Some(at(9))));
         assert!(!retire(false).await);
+    }
+
+    async fn what_is_decided_for_a_key_is_not_written_to_one_that_has_moved_on(database) {
+        let rows = [key("a", Algorithm::Rs256, KeyStatus::Active, 1), key("p", Algorithm::Rs256, KeyStatus::Pending, 2)];
+        for row in &rows {
+            assert!(add(&database.db, row).await);
+        }
+        let unit = rows.clone();
+        let (allowed, asked, stopped, resealed) = database
+            .db
+            .write(unit, |tx, [a, p]| {
+                Box::pin(async move {
+                    let signs = KeyLife { status: KeyStatus::Active, ready_at: at(9_999), ..p.life() };
+                    let other = SigningKeyRow { sealed: vec![9], ..a.clone() };
+                    Ok((
+                        tx.allow_signing_key(&signs).await?,
+                        tx.request_key_rotation(&p.kid, at(5)).await?,
+                        tx.stop_signing_key(&p.kid, at(5)).await?,
+                        tx.reseal_signing_key(&other, &[1, 2, 3]).await?,
+                    ))
+                })
+            })
+            .await
+            .unwrap();
+        assert!(!allowed && !asked && !stopped && !resealed);
+        assert_eq!(all(&database.db).await, rows);
     }
 
     async fn of_those_who_change_the_keys_at_once_one_wins(database) {
@@ -163,9 +192,9 @@ async fn of_a_retired_key_nothing_is_left_in_the_file_of_sqlite() {
     let database = TestDatabase::sqlite().await;
     let sealed: Vec<Vec<u8>> = (0..14).map(|_| (0..1250).map(|_| rand::random()).collect()).collect();
     let kid = |number: usize| format!("k{number}");
-    for number in 0..sealed.len() {
+    for (number, private) in sealed.iter().enumerate() {
         let mut row = key(&kid(number), Algorithm::Rs256, KeyStatus::Pending, 1);
-        (row.public_jwk, row.sealed) = ("j".repeat(430), sealed[number].clone());
+        (row.public_jwk, row.sealed) = ("j".repeat(430), private.clone());
         assert!(add(&database.db, &row).await);
         let unit = (kid(number.saturating_sub(1)), kid(number.saturating_sub(2)), number);
         let turn = database.db.write(unit, |tx, (next, last, number)| {
