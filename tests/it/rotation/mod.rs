@@ -4,6 +4,7 @@ mod at_once;
 mod cut_off;
 mod load;
 mod published;
+mod traffic;
 mod withdrawal;
 mod year;
 
