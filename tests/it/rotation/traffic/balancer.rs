@@ -1,4 +1,4 @@
-//! Replicas behind one address: each connection goes to the next of them.
+//! Replicas behind one address: chance says to which of them a connection goes.
 
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -21,9 +21,10 @@ impl Balancer {
     pub(super) fn serve(self, replicas: [&str; 2]) {
         let replicas = replicas.map(|url| url.strip_prefix("http://").unwrap().to_owned());
         thread::spawn(move || {
-            for (turn, caller) in self.listener.incoming().enumerate() {
+            for caller in self.listener.incoming() {
+                let replica = &replicas[usize::from(rand::random::<bool>())];
                 // A replica that is gone hangs up on its callers.
-                let _ = caller.and_then(|caller| join(caller, TcpStream::connect(&replicas[turn % 2])?));
+                let _ = caller.and_then(|caller| join(caller, TcpStream::connect(replica)?));
             }
         });
     }

@@ -1,7 +1,8 @@
 //! Ten rotations, and withdrawals, while tokens are issued and used all the time.
 //!
 //! Two replicas stand behind one address. One of them does what is due; the other publishes what it knew ten minutes ago,
-//! which is as long as it may. The periods are the shortest that are safe. Time moves from one event to the
+//! which is as long as it may. The operator asks for each rotation as soon as the last is done, so that each key signs at the
+//! first moment at which it may. Time moves from one event to the
 //! next: a guard's fetch, a key's change, a minute or so.
 
 mod api;
@@ -13,8 +14,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use signet::config::Config;
-use signet::flow::key_rotation;
-use signet::rotation::{GUARD_REFRESH, KeyStatus, PUBLISHED_UNREAD, SIGNED_UNREAD, SKEW, least_lead};
+use signet::flow::key_rotation::{self, Rotated};
+use signet::rotation::{GUARD_REFRESH, KeyStatus, PUBLISHED_UNREAD, least_lead};
 use signet_guard::Timestamp;
 use tokio::task::JoinSet;
 
@@ -42,7 +43,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn shortest(config: &mut Config, life: Duration) {
     config.tokens.access_token_life = life;
     config.keys.publish_ahead = least_lead(config.tokens.jwks_max_age);
-    config.keys.rotate_every = config.keys.publish_ahead + life + SIGNED_UNREAD + SKEW + SKEW;
 }
 
 /// Everybody in a story.
@@ -51,6 +51,9 @@ struct Story {
     behind: TestApp,
     followed: Timestamp,
     is_late: bool,
+    /// The key whose successor was asked for last.
+    asked: Option<String>,
+    is_hasty: bool,
     apis: Vec<Api>,
     traffic: Arc<Traffic>,
     callers: JoinSet<()>,
@@ -79,7 +82,17 @@ impl Story {
         callers.spawn(traffic.clone().sign_in(leader.url.clone()));
         callers.spawn(traffic.clone().refresh(leader.url.clone()));
         let followed = leader.clock.now();
-        let mut story = Self { leader, behind, followed, is_late: true, apis: Vec::new(), traffic, callers };
+        let mut story = Self {
+            leader,
+            behind,
+            followed,
+            is_late: true,
+            asked: None,
+            is_hasty: true,
+            apis: Vec::new(),
+            traffic,
+            callers,
+        };
         // Each begins at another moment, and so fetches at others.
         for number in [SHIPPED, HELD, HELD + 1] {
             let clock = &story.leader.clock;
@@ -107,12 +120,8 @@ impl Story {
             let second = Duration::from_secs(1);
             let due = self.apis.iter().map(|api| now.minus(api.age().unwrap()).plus(api.holds + second));
             let mut next = due.min().unwrap_or(then).min(then).min(now.plus(STEP));
-            let rows = keys(&self.leader).await;
-            let active = rows.iter().find(|row| row.status == KeyStatus::Active).unwrap();
-            let change = active.activated_at.unwrap().plus(self.leader.app.config.keys.rotate_every);
-            if change > now {
-                next = next.min(change);
-            }
+            let change = key_rotation::outlook(&self.leader.app).next_rotation;
+            next = change.filter(|change| *change > now).map_or(next, |change| next.min(change));
             if self.is_late {
                 next = next.min(self.followed.plus(PUBLISHED_UNREAD));
             }
@@ -125,6 +134,12 @@ impl Story {
         self.behind.clock.set(next);
         self.leader.clock.set(next);
         settle(&self.leader).await;
+        let signer = self.leader.app.keyring.active_kid();
+        if self.is_hasty && self.asked != signer {
+            let rotated = key_rotation::rotate(&self.leader.app, false).await.unwrap();
+            assert!(matches!(rotated[..], [Rotated::Later { at: Some(_), .. }]), "{rotated:?}");
+            self.asked = signer;
+        }
         if !self.is_late || next >= self.followed.plus(PUBLISHED_UNREAD) {
             key_rotation::follow(&self.behind.app).await.unwrap();
             self.followed = next;
@@ -189,13 +204,13 @@ async fn a077_ten_rotations_under_traffic_cost_no_good_token() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a078_under_traffic_no_token_of_a_withdrawn_key_is_taken_after_the_stated_bound() {
     let mut story = Story::begin(LONG_LIFE).await;
-    // Nobody may be without the database now.
-    story.is_late = false;
+    // Nobody may be without the database now, and no key goes before its time.
+    (story.is_late, story.is_hasty) = (false, false);
     let bound = story.leader.app.config.tokens.jwks_max_age + GUARD_REFRESH;
     for _ in 0..WITHDRAWALS {
-        // The standby is everywhere, and all that lives is of the key that goes.
+        // One that was asked for is over, the standby is everywhere, and all that lives is of the key that goes.
         let lead = story.leader.app.config.keys.publish_ahead;
-        story.go_to(story.now().plus(LONG_LIFE.max(lead))).await;
+        story.go_to(story.now().plus(lead + LONG_LIFE.max(lead))).await;
         // A guard has just fetched the set and will hold it for as long as it may.
         let lately = story.apis[HELD].age().unwrap();
         story.go_to(story.now().minus(lately).plus(story.apis[HELD].holds + Duration::from_secs(1))).await;
