@@ -64,7 +64,7 @@ fn main() {
         thread::sleep(Duration::from_millis(1));
     }
     let (flood, mut rounds) = (Flood::start(verifiers.clone(), &issuer.url), Vec::new());
-    // Ahead of all other threads where the system allows it, so that a wait is the guard's and no neighbour's.
+    // Like the flood ahead of all other threads where the system allows it: so a wait is the guard's and no neighbour's.
     clocks::nice(-15);
     for round in 0..=ROUNDS {
         let quiet = time(&verifiers, &issuer.token);
@@ -149,6 +149,7 @@ impl Flood {
         let (is_on, sent) = (flood.is_on.clone(), flood.sent.clone());
         let payload = b64(claims(issuer).to_string());
         thread::spawn(move || {
+            clocks::nice(-15);
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let mut due = Instant::now();
             for burst in 0u64.. {

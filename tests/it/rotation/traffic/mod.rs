@@ -2,8 +2,7 @@
 //!
 //! Two replicas stand behind one address. One of them does what is due; the other publishes what it knew ten minutes ago,
 //! which is as long as it may. The operator asks for each rotation as soon as the last is done, so that each key signs at the
-//! first moment at which it may. Time moves from one event to the
-//! next: a guard's fetch, a key's change, a minute or so.
+//! first moment at which it may. Time moves from one event to the next: a guard's fetch, a key's change, minutes.
 
 mod api;
 mod balancer;
