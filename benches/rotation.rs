@@ -127,7 +127,6 @@ fn run(signet: &Signet, story: &Story, time: &mut Time) -> usize {
         if now != signer {
             (signer, since) = (now, time.clock.now());
             rotations += 1;
-            eprintln!("rotation {rotations}");
         }
         if WITHDRAWALS.get(withdrawn).is_none_or(|after| *after > rotations) {
             if asked != signer {
@@ -140,7 +139,6 @@ fn run(signet: &Signet, story: &Story, time: &mut Time) -> usize {
             signet.block_on(key_rotation::withdraw(&signet.app, &stolen)).unwrap();
             (signer, since) = (signet.app.keyring.active_kid(), time.clock.now());
             withdrawn += 1;
-            eprintln!("withdrawal {withdrawn}");
         }
     }
     time.pass(story.bound + GUARD_REFRESH);

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use self::api::Api;
 use self::balancer::Balancer;
 use self::callers::Traffic;
-use super::{keys, kids, settle};
+use super::{kids, settle};
 use crate::helpers::app::TestApp;
 
 const ROTATIONS: usize = 10;
