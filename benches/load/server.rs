@@ -43,6 +43,11 @@ impl Signet {
 
     /// The same with more settings, by their names in the environment. There may be several in one process.
     pub fn build_with(workers: usize, settings: &[(&str, &str)]) -> Self {
+        Self::build_at(workers, settings, Clock::System)
+    }
+
+    /// The same on another clock.
+    pub fn build_at(workers: usize, settings: &[(&str, &str)], clock: Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("signet.toml");
         std::fs::write(&file, "").unwrap();
@@ -52,9 +57,8 @@ impl Signet {
             ("SIGNET_KEYS_DIR".to_owned(), within("keys")),
             ("SIGNET__SERVER__WORKERS".to_owned(), workers.to_string()),
         ];
-        env.extend(
-            SETTINGS.iter().chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
+        let ours = SETTINGS.iter().filter(|(name, _)| settings.iter().all(|(other, _)| name != other));
+        env.extend(ours.chain(settings).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = Config::load(&ConfigSource { file: Some(file), env }).unwrap();
         let nowhere = Arc::new(std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap());
         let lines = tracing_subscriber::fmt().compact().with_ansi(false).with_writer(nowhere);
@@ -62,7 +66,7 @@ impl Signet {
         let _ = lines.with_max_level(tracing::Level::INFO).finish().try_init();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let app = runtime.block_on(async {
-            let app = Arc::new(App::build(config, Clock::System).await.unwrap());
+            let app = Arc::new(App::build(config, clock).await.unwrap());
             signing_keys::load_or_create(&app).await.unwrap();
             // No task reads the keys again here.
             app.keyring.note_read(std::time::Instant::now() + std::time::Duration::from_secs(86_400));

@@ -66,8 +66,14 @@ impl TestApp {
 
     /// On SQLite, with settings that other settings follow from.
     pub async fn spawn_with_env(settings: &[(&str, &str)]) -> Self {
+        Self::spawn_with_env_and(settings, |_| ()).await
+    }
+
+    /// The same, and changed ones.
+    pub async fn spawn_with_env_and(settings: &[(&str, &str)], change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = quick_config(folder.path(), settings);
+        let mut config = quick_config(folder.path(), settings);
+        change(&mut config);
         Self::run(config, folder, Timestamp::from_seconds(NOW)).await
     }
 

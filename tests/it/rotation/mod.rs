@@ -6,6 +6,7 @@ mod cut_off;
 mod hindered;
 mod load;
 mod published;
+mod traffic;
 mod withdrawal;
 mod year;
 
