@@ -1,0 +1,219 @@
+//! The compression function G (RFC 9106 §3.5) on 256-bit vectors.
+//!
+//! # Safety
+//!
+//! TODO
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::{
+    __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi64, _mm256_alignr_epi8, _mm256_extract_epi64,
+    _mm256_mul_epu32, _mm256_permute4x64_epi64, _mm256_setr_epi8, _mm256_shuffle_epi8,
+    _mm256_shuffle_epi32, _mm256_srli_epi64, _mm256_xor_si256,
+};
+
+use argon2::Block;
+use zeroize::Zeroize;
+
+/// Vectors in a block.
+const VECTORS: usize = 32;
+type Vectors = [__m256i; VECTORS];
+
+const _: () = assert!(size_of::<Block>() == size_of::<Vectors>() && align_of::<Block>() >= align_of::<Vectors>());
+
+/// Proof that this machine has AVX2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Avx2(());
+
+/// Which block is made from which: indices into the memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    pub(crate) previous: usize,
+    pub(crate) reference: usize,
+    pub(crate) current: usize,
+    /// Whether the new block is XORed with what stands in its place (passes after the first).
+    pub(crate) over_old: bool,
+}
+
+/// Blocks on the way, which are wiped when dropped.
+pub(crate) struct Scratch {
+    /// What the result is XORed with.
+    input: Block,
+    /// After the permutation of the rows.
+    rows: Block,
+}
+
+impl Scratch {
+    pub(crate) const fn new() -> Self {
+        Self { input: Block::new(), rows: Block::new() }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        self.input.zeroize();
+        self.rows.zeroize();
+    }
+}
+
+impl Avx2 {
+    pub(crate) fn detect() -> Option<Self> {
+        is_x86_feature_detected!("avx2").then_some(Self(()))
+    }
+
+    /// Makes one block. `next` is told the first word of it as soon as it is known, and says which block will be
+    /// referred to next: it is on its way from the memory before this one is finished.
+    pub(crate) fn fill_block(
+        self,
+        memory: &mut [Block],
+        step: Step,
+        scratch: &mut Scratch,
+        next: impl FnOnce(u64) -> usize,
+    ) -> usize {
+        // SAFETY: a value of `Avx2` exists only where AVX2 was detected.
+        unsafe { fill_block(memory, step, scratch, next) }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn fill_block(memory: &mut [Block], step: Step, scratch: &mut Scratch, next: impl FnOnce(u64) -> usize) -> usize {
+    let (previous, reference) = (vectors(&memory[step.previous]), vectors(&memory[step.reference]));
+    let old = step.over_old.then(|| vectors(&memory[step.current]));
+    permute_rows(previous, reference, old, scratch);
+    let (input, rows) = (vectors(&scratch.input), vectors(&scratch.rows));
+    let current = vectors_mut(&mut memory[step.current]);
+    permute_columns::<0>(input, rows, current);
+    let word = _mm256_extract_epi64::<0>(current[0]).cast_unsigned();
+    let next = next(word);
+    if let Some(block) = memory.get(next) {
+        prefetch(block);
+    }
+    let current = vectors_mut(&mut memory[step.current]);
+    permute_columns::<1>(input, rows, current);
+    permute_columns::<2>(input, rows, current);
+    permute_columns::<3>(input, rows, current);
+    next
+}
+
+/// Two rows of 16 words at a time.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn permute_rows(previous: &Vectors, reference: &Vectors, old: Option<&Vectors>, scratch: &mut Scratch) {
+    let input = vectors_mut(&mut scratch.input);
+    let rows = vectors_mut(&mut scratch.rows);
+    for at in [0, 8, 16, 24] {
+        let mut v = [previous[0]; 8];
+        for i in 0..8 {
+            v[i] = _mm256_xor_si256(previous[at + i], reference[at + i]);
+            input[at + i] = match old {
+                Some(old) => _mm256_xor_si256(v[i], old[at + i]),
+                None => v[i],
+            };
+        }
+        let [mut a0, mut b0, mut c0, mut d0, mut a1, mut b1, mut c1, mut d1] = v;
+        quarter(&mut a0, &mut b0, &mut c0, &mut d0);
+        quarter(&mut a1, &mut b1, &mut c1, &mut d1);
+        (b0, c0, d0) = (rotate_words::<0x39>(b0), rotate_words::<0x4E>(c0), rotate_words::<0x93>(d0));
+        (b1, c1, d1) = (rotate_words::<0x39>(b1), rotate_words::<0x4E>(c1), rotate_words::<0x93>(d1));
+        quarter(&mut a0, &mut b0, &mut c0, &mut d0);
+        quarter(&mut a1, &mut b1, &mut c1, &mut d1);
+        (b0, c0, d0) = (rotate_words::<0x93>(b0), rotate_words::<0x4E>(c0), rotate_words::<0x39>(d0));
+        (b1, c1, d1) = (rotate_words::<0x93>(b1), rotate_words::<0x4E>(c1), rotate_words::<0x39>(d1));
+        for (i, v) in [a0, b0, c0, d0, a1, b1, c1, d1].into_iter().enumerate() {
+            rows[at + i] = v;
+        }
+    }
+}
+
+/// Two columns of 16 words, one in each half of the vectors `I`, `I` + 4, `I` + 8 and so on.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn permute_columns<const I: usize>(input: &Vectors, rows: &Vectors, current: &mut Vectors) {
+    let (mut a0, mut a1, mut b0, mut b1) = (rows[I], rows[I + 4], rows[I + 8], rows[I + 12]);
+    let (mut c0, mut c1, mut d0, mut d1) = (rows[I + 16], rows[I + 20], rows[I + 24], rows[I + 28]);
+    quarter(&mut a0, &mut b0, &mut c0, &mut d0);
+    quarter(&mut a1, &mut b1, &mut c1, &mut d1);
+    (b0, b1) = (_mm256_alignr_epi8::<8>(b1, b0), _mm256_alignr_epi8::<8>(b0, b1));
+    (c0, c1) = (c1, c0);
+    (d0, d1) = (_mm256_alignr_epi8::<8>(d0, d1), _mm256_alignr_epi8::<8>(d1, d0));
+    quarter(&mut a0, &mut b0, &mut c0, &mut d0);
+    quarter(&mut a1, &mut b1, &mut c1, &mut d1);
+    (b0, b1) = (_mm256_alignr_epi8::<8>(b0, b1), _mm256_alignr_epi8::<8>(b1, b0));
+    (c0, c1) = (c1, c0);
+    (d0, d1) = (_mm256_alignr_epi8::<8>(d1, d0), _mm256_alignr_epi8::<8>(d0, d1));
+    for (i, v) in [a0, a1, b0, b1, c0, c1, d0, d1].into_iter().enumerate() {
+        current[I + 4 * i] = _mm256_xor_si256(v, input[I + 4 * i]);
+    }
+}
+
+/// G of BLAKE2b with multiplications (RFC 9106 §3.6), four words at a time.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn quarter(a: &mut __m256i, b: &mut __m256i, c: &mut __m256i, d: &mut __m256i) {
+    *a = multiply_add(*a, *b);
+    *d = _mm256_shuffle_epi32::<0xB1>(_mm256_xor_si256(*d, *a));
+    *c = multiply_add(*c, *d);
+    *b = rotate_right_24(_mm256_xor_si256(*b, *c));
+    *a = multiply_add(*a, *b);
+    *d = rotate_right_16(_mm256_xor_si256(*d, *a));
+    *c = multiply_add(*c, *d);
+    *b = rotate_right_63(_mm256_xor_si256(*b, *c));
+}
+
+/// x + y + 2 · lo32(x) · lo32(y).
+#[inline]
+#[target_feature(enable = "avx2")]
+fn multiply_add(x: __m256i, y: __m256i) -> __m256i {
+    let product = _mm256_mul_epu32(x, y);
+    _mm256_add_epi64(_mm256_add_epi64(x, y), _mm256_add_epi64(product, product))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn rotate_right_24(x: __m256i) -> __m256i {
+    let order = _mm256_setr_epi8(
+        3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10, 3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10,
+    );
+    _mm256_shuffle_epi8(x, order)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn rotate_right_16(x: __m256i) -> __m256i {
+    let order = _mm256_setr_epi8(
+        2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9, 2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9,
+    );
+    _mm256_shuffle_epi8(x, order)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn rotate_right_63(x: __m256i) -> __m256i {
+    _mm256_xor_si256(_mm256_srli_epi64::<63>(x), _mm256_add_epi64(x, x))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn rotate_words<const ORDER: i32>(x: __m256i) -> __m256i {
+    _mm256_permute4x64_epi64::<ORDER>(x)
+}
+
+/// Asks for all 16 cache lines of a block.
+#[inline]
+fn prefetch(block: &Block) {
+    for line in block.as_ref().as_chunks::<8>().0 {
+        // SAFETY: a hint, which reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+    }
+}
+
+#[inline]
+fn vectors(block: &Block) -> &Vectors {
+    // SAFETY: a block is its 128 words and nothing else: size and alignment are asserted above.
+    unsafe { &*std::ptr::from_ref(block).cast() }
+}
+
+#[inline]
+fn vectors_mut(block: &mut Block) -> &mut Vectors {
+    // SAFETY: as above; every bit pattern is valid on both sides.
+    unsafe { &mut *std::ptr::from_mut(block).cast() }
+}

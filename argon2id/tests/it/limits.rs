@@ -1,0 +1,1 @@
+//! Lengths and costs outside the limits are errors.
