@@ -7,7 +7,7 @@
 
 use std::arch::x86_64::{
     __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi64, _mm256_alignr_epi8, _mm256_extract_epi64,
-    _mm256_mul_epu32, _mm256_permute4x64_epi64, _mm256_setr_epi8, _mm256_shuffle_epi8,
+    _mm256_mul_epu32, _mm256_permute2x128_si256, _mm256_setr_epi8, _mm256_shuffle_epi8,
     _mm256_shuffle_epi32, _mm256_srli_epi64, _mm256_xor_si256,
 };
 
@@ -109,27 +109,43 @@ fn permute_rows(previous: &Vectors, reference: &Vectors, old: Option<&Vectors>, 
                 None => v[i],
             };
         }
-        let [mut a0, mut b0, mut c0, mut d0, mut a1, mut b1, mut c1, mut d1] = v;
-        quarter(&mut a0, &mut b0, &mut c0, &mut d0);
-        quarter(&mut a1, &mut b1, &mut c1, &mut d1);
-        (b0, c0, d0) = (rotate_words::<0x39>(b0), rotate_words::<0x4E>(c0), rotate_words::<0x93>(d0));
-        (b1, c1, d1) = (rotate_words::<0x39>(b1), rotate_words::<0x4E>(c1), rotate_words::<0x93>(d1));
-        quarter(&mut a0, &mut b0, &mut c0, &mut d0);
-        quarter(&mut a1, &mut b1, &mut c1, &mut d1);
-        (b0, c0, d0) = (rotate_words::<0x93>(b0), rotate_words::<0x4E>(c0), rotate_words::<0x39>(d0));
-        (b1, c1, d1) = (rotate_words::<0x93>(b1), rotate_words::<0x4E>(c1), rotate_words::<0x39>(d1));
+        let [a0, b0, c0, d0, a1, b1, c1, d1] = v;
+        let (a0, a1) = exchange(a0, a1);
+        let (b0, b1) = exchange(b0, b1);
+        let (c0, c1) = exchange(c0, c1);
+        let (d0, d1) = exchange(d0, d1);
+        let [a0, a1, b0, b1, c0, c1, d0, d1] = permute([a0, a1, b0, b1, c0, c1, d0, d1]);
+        let (a0, a1) = exchange(a0, a1);
+        let (b0, b1) = exchange(b0, b1);
+        let (c0, c1) = exchange(c0, c1);
+        let (d0, d1) = exchange(d0, d1);
         for (i, v) in [a0, b0, c0, d0, a1, b1, c1, d1].into_iter().enumerate() {
             rows[at + i] = v;
         }
     }
 }
 
+#[inline]
+#[target_feature(enable = "avx2")]
+fn exchange(x: __m256i, y: __m256i) -> (__m256i, __m256i) {
+    (_mm256_permute2x128_si256::<0x20>(x, y), _mm256_permute2x128_si256::<0x31>(x, y))
+}
+
 /// Two columns of 16 words, one in each half of the vectors `I`, `I` + 4, `I` + 8 and so on.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn permute_columns<const I: usize>(input: &Vectors, rows: &Vectors, current: &mut Vectors) {
-    let (mut a0, mut a1, mut b0, mut b1) = (rows[I], rows[I + 4], rows[I + 8], rows[I + 12]);
-    let (mut c0, mut c1, mut d0, mut d1) = (rows[I + 16], rows[I + 20], rows[I + 24], rows[I + 28]);
+    let v = permute(std::array::from_fn(|i| rows[I + 4 * i]));
+    for i in 0..8 {
+        current[I + 4 * i] = _mm256_xor_si256(v[i], input[I + 4 * i]);
+    }
+}
+
+/// P (RFC 9106 §3.6) on 16 words in each half.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn permute(v: [__m256i; 8]) -> [__m256i; 8] {
+    let [mut a0, mut a1, mut b0, mut b1, mut c0, mut c1, mut d0, mut d1] = v;
     quarter(&mut a0, &mut b0, &mut c0, &mut d0);
     quarter(&mut a1, &mut b1, &mut c1, &mut d1);
     (b0, b1) = (_mm256_alignr_epi8::<8>(b1, b0), _mm256_alignr_epi8::<8>(b0, b1));
@@ -140,9 +156,7 @@ fn permute_columns<const I: usize>(input: &Vectors, rows: &Vectors, current: &mu
     (b0, b1) = (_mm256_alignr_epi8::<8>(b0, b1), _mm256_alignr_epi8::<8>(b1, b0));
     (c0, c1) = (c1, c0);
     (d0, d1) = (_mm256_alignr_epi8::<8>(d1, d0), _mm256_alignr_epi8::<8>(d0, d1));
-    for (i, v) in [a0, a1, b0, b1, c0, c1, d0, d1].into_iter().enumerate() {
-        current[I + 4 * i] = _mm256_xor_si256(v, input[I + 4 * i]);
-    }
+    [a0, a1, b0, b1, c0, c1, d0, d1]
 }
 
 /// G of BLAKE2b with multiplications (RFC 9106 §3.6), four words at a time.
@@ -189,12 +203,6 @@ fn rotate_right_16(x: __m256i) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn rotate_right_63(x: __m256i) -> __m256i {
     _mm256_xor_si256(_mm256_srli_epi64::<63>(x), _mm256_add_epi64(x, x))
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn rotate_words<const ORDER: i32>(x: __m256i) -> __m256i {
-    _mm256_permute4x64_epi64::<ORDER>(x)
 }
 
 /// Asks for all 16 cache lines of a block.
