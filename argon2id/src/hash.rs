@@ -155,7 +155,9 @@ impl Argon2id {
         if inputs.associated_data.len() > MAX_ASSOCIATED_DATA_BYTES {
             return Err(HashError::AssociatedDataTooLong);
         }
-        if [inputs.password, inputs.salt, inputs.secret].iter().any(|input| u32::try_from(input.len()).is_err())
+        if [inputs.password, inputs.salt, inputs.secret]
+            .iter()
+            .any(|input| u32::try_from(input.len()).is_err())
         {
             return Err(HashError::InputTooLong);
         }
@@ -181,7 +183,9 @@ impl Argon2id {
             .build()
             .map_err(HashError::Portable)?;
         Argon2::new_with_secret(inputs.secret, Algorithm::Argon2id, Version::V0x13, params)
-            .and_then(|argon2| argon2.hash_password_into_with_memory(inputs.password, inputs.salt, out, memory))
+            .and_then(|argon2| {
+                argon2.hash_password_into_with_memory(inputs.password, inputs.salt, out, memory)
+            })
             .map_err(HashError::Portable)
     }
 }

@@ -30,12 +30,7 @@ pub(crate) fn hash(
 
 /// Fills the memory behind the first two blocks of each lane, as often as there are passes (RFC 9106 §3.2, steps 5 and
 /// 6). `observe` is told of each segment which blocks it refers to, in order.
-fn all_passes(
-    kernel: Avx2,
-    params: Params,
-    memory: &mut [Block],
-    mut observe: impl FnMut(&Segment, usize),
-) {
+fn all_passes(kernel: Avx2, params: Params, memory: &mut [Block], mut observe: impl FnMut(&Segment, usize)) {
     let mut scratch = Scratch::new();
     for pass in 0..params.passes() {
         for slice in 0..SLICES {

@@ -74,14 +74,12 @@ impl Segment {
         // W is what is finished of the lane: in the first pass from its beginning, later the other three slices, which
         // begin with the next one; in our own lane also this segment, without the block before.
         let finished = if self.pass == 0 { self.slice } else { SLICES - 1 } * self.length;
-        let size = if lane == self.lane {
-            finished + index - 1
-        } else {
-            finished - usize::from(index == 0)
-        } as u64;
+        let size =
+            if lane == self.lane { finished + index - 1 } else { finished - usize::from(index == 0) } as u64;
         let x = (j1 * j1) >> 32;
         let z = size - 1 - ((size * x) >> 32);
-        let start = if self.pass == 0 || self.slice == SLICES - 1 { 0 } else { (self.slice + 1) * self.length };
+        let start =
+            if self.pass == 0 || self.slice == SLICES - 1 { 0 } else { (self.slice + 1) * self.length };
         // z < size < lane_length, so that one subtraction is the remainder.
         let in_lane = start + z as usize;
         let in_lane = if in_lane < lane_length { in_lane } else { in_lane - lane_length };

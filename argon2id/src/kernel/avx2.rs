@@ -2,13 +2,25 @@
 //!
 //! # Safety
 //!
-//! TODO
+//! Four expressions here are `unsafe`; everything they rely on is in this file.
+//!
+//! * **Instructions.** The vector functions are `#[target_feature(enable = "avx2")]`: safe to call from each other, and
+//!   from elsewhere only when the machine has AVX2. The one call from elsewhere is a method of [`Avx2`], which is made
+//!   by [`Avx2::detect`] alone.
+//! * **Alignment and size.** [`vectors`] and [`vectors_mut`] read a block as 32 vectors. A block is at least as aligned
+//!   as a vector and of the same size as 32 of them; both are asserted when this is compiled. It has no padding, and
+//!   every bit pattern is both a block and vectors.
+//! * **Aliasing.** A reference to vectors borrows what the reference to the block borrowed. The blocks that are read are
+//!   done with before the one that is written is borrowed: what is still needed of them is in [`Scratch`]. So the
+//!   borrow checker sees to it, also when two indices are the same.
+//! * **Indices.** The memory is an ordinary slice. An index outside it would be a panic, never a wild read.
+//! * **Prefetching** is a hint to the processor: it reads nothing, and is given the address of a block in the memory.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
     __m256i, _MM_HINT_T0, _mm_prefetch, _mm256_add_epi64, _mm256_alignr_epi8, _mm256_extract_epi64,
-    _mm256_mul_epu32, _mm256_permute2x128_si256, _mm256_setr_epi8, _mm256_shuffle_epi8,
-    _mm256_shuffle_epi32, _mm256_srli_epi64, _mm256_xor_si256,
+    _mm256_mul_epu32, _mm256_permute2x128_si256, _mm256_setr_epi8, _mm256_shuffle_epi8, _mm256_shuffle_epi32,
+    _mm256_srli_epi64, _mm256_xor_si256,
 };
 
 use argon2::Block;
@@ -18,7 +30,8 @@ use zeroize::Zeroize;
 const VECTORS: usize = 32;
 type Vectors = [__m256i; VECTORS];
 
-const _: () = assert!(size_of::<Block>() == size_of::<Vectors>() && align_of::<Block>() >= align_of::<Vectors>());
+const _: () =
+    assert!(size_of::<Block>() == size_of::<Vectors>() && align_of::<Block>() >= align_of::<Vectors>());
 
 /// Proof that this machine has AVX2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +73,7 @@ impl Avx2 {
         is_x86_feature_detected!("avx2").then_some(Self(()))
     }
 
-    /// Makes one block. `next` is told the first word of it as soon as it is known, and says which block will be
+    /// Makes one block. Whatever the indices, only `memory` is touched; one outside it is a panic. `next` is told the first word of it as soon as it is known, and says which block will be
     /// referred to next: it is on its way from the memory before this one is finished.
     pub(crate) fn fill_block(
         self,
@@ -75,73 +88,78 @@ impl Avx2 {
 }
 
 #[target_feature(enable = "avx2")]
-fn fill_block(memory: &mut [Block], step: Step, scratch: &mut Scratch, next: impl FnOnce(u64) -> usize) -> usize {
+fn fill_block(
+    memory: &mut [Block],
+    step: Step,
+    scratch: &mut Scratch,
+    next: impl FnOnce(u64) -> usize,
+) -> usize {
     let (previous, reference) = (vectors(&memory[step.previous]), vectors(&memory[step.reference]));
-    let old = step.over_old.then(|| vectors(&memory[step.current]));
-    permute_rows(previous, reference, old, scratch);
+    if step.over_old {
+        let old = vectors(&memory[step.current]);
+        permute_rows(previous, reference, scratch, |i, v| _mm256_xor_si256(v, old[i]));
+    } else {
+        permute_rows(previous, reference, scratch, |_, v| v);
+    }
     let (input, rows) = (vectors(&scratch.input), vectors(&scratch.rows));
     let current = vectors_mut(&mut memory[step.current]);
-    permute_columns::<0>(input, rows, current);
-    let word = _mm256_extract_epi64::<0>(current[0]).cast_unsigned();
-    let next = next(word);
+    permute_columns(input, rows, current, 0);
+    let next = next(_mm256_extract_epi64::<0>(current[0]).cast_unsigned());
     if let Some(block) = memory.get(next) {
         prefetch(block);
     }
     let current = vectors_mut(&mut memory[step.current]);
-    permute_columns::<1>(input, rows, current);
-    permute_columns::<2>(input, rows, current);
-    permute_columns::<3>(input, rows, current);
+    for i in 1..4 {
+        permute_columns(input, rows, current, i);
+    }
     next
 }
 
-/// Two rows of 16 words at a time.
+/// The rows of R (RFC 9106 §3.5), two at a time, into `scratch.rows`. `over` says what the result will be XORed with: R
+/// itself, or that and the old block.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn permute_rows(previous: &Vectors, reference: &Vectors, old: Option<&Vectors>, scratch: &mut Scratch) {
-    let input = vectors_mut(&mut scratch.input);
-    let rows = vectors_mut(&mut scratch.rows);
-    for at in [0, 8, 16, 24] {
-        let mut v = [previous[0]; 8];
-        for i in 0..8 {
-            v[i] = _mm256_xor_si256(previous[at + i], reference[at + i]);
-            input[at + i] = match old {
-                Some(old) => _mm256_xor_si256(v[i], old[at + i]),
-                None => v[i],
-            };
-        }
-        let [a0, b0, c0, d0, a1, b1, c1, d1] = v;
-        let (a0, a1) = exchange(a0, a1);
-        let (b0, b1) = exchange(b0, b1);
-        let (c0, c1) = exchange(c0, c1);
-        let (d0, d1) = exchange(d0, d1);
-        let [a0, a1, b0, b1, c0, c1, d0, d1] = permute([a0, a1, b0, b1, c0, c1, d0, d1]);
-        let (a0, a1) = exchange(a0, a1);
-        let (b0, b1) = exchange(b0, b1);
-        let (c0, c1) = exchange(c0, c1);
-        let (d0, d1) = exchange(d0, d1);
-        for (i, v) in [a0, b0, c0, d0, a1, b1, c1, d1].into_iter().enumerate() {
-            rows[at + i] = v;
-        }
+fn permute_rows(
+    previous: &Vectors,
+    reference: &Vectors,
+    scratch: &mut Scratch,
+    over: impl Fn(usize, __m256i) -> __m256i,
+) {
+    let inputs = vectors_mut(&mut scratch.input).as_chunks_mut::<8>().0;
+    let rows = vectors_mut(&mut scratch.rows).as_chunks_mut::<8>().0;
+    let read = previous.as_chunks::<8>().0.iter().zip(reference.as_chunks::<8>().0);
+    for (pair, ((input, rows), (previous, reference))) in inputs.iter_mut().zip(rows).zip(read).enumerate() {
+        let r: [_; 8] = std::array::from_fn(|i| _mm256_xor_si256(previous[i], reference[i]));
+        *input = std::array::from_fn(|i| over(8 * pair + i, r[i]));
+        let [a, b, c, d, e, f, g, h] = r;
+        let ((a, e), (b, f), (c, g), (d, h)) =
+            (swap_halves(a, e), swap_halves(b, f), swap_halves(c, g), swap_halves(d, h));
+        let [a, e, b, f, c, g, d, h] = permute([a, e, b, f, c, g, d, h]);
+        let ((a, e), (b, f), (c, g), (d, h)) =
+            (swap_halves(a, e), swap_halves(b, f), swap_halves(c, g), swap_halves(d, h));
+        *rows = [a, b, c, d, e, f, g, h];
     }
 }
 
+/// The lower halves of both in one, and the upper ones in the other: two rows side by side. Its own inverse.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn exchange(x: __m256i, y: __m256i) -> (__m256i, __m256i) {
+fn swap_halves(x: __m256i, y: __m256i) -> (__m256i, __m256i) {
     (_mm256_permute2x128_si256::<0x20>(x, y), _mm256_permute2x128_si256::<0x31>(x, y))
 }
 
-/// Two columns of 16 words, one in each half of the vectors `I`, `I` + 4, `I` + 8 and so on.
+/// Two columns, one in each half of every fourth vector, and the last XOR of G.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn permute_columns<const I: usize>(input: &Vectors, rows: &Vectors, current: &mut Vectors) {
-    let v = permute(std::array::from_fn(|i| rows[I + 4 * i]));
-    for i in 0..8 {
-        current[I + 4 * i] = _mm256_xor_si256(v[i], input[I + 4 * i]);
+fn permute_columns(input: &Vectors, rows: &Vectors, current: &mut Vectors, first: usize) {
+    let column = permute(std::array::from_fn(|i| rows[first + 4 * i]));
+    for (i, v) in column.into_iter().enumerate() {
+        current[first + 4 * i] = _mm256_xor_si256(v, input[first + 4 * i]);
     }
 }
 
-/// P (RFC 9106 §3.6) on 16 words in each half.
+/// P (RFC 9106 §3.6) on 16 words in each half: v0 and v1 in the half of the first vector, v2 and v3 in that of the
+/// second, and so on.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn permute(v: [__m256i; 8]) -> [__m256i; 8] {
@@ -185,7 +203,8 @@ fn multiply_add(x: __m256i, y: __m256i) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn rotate_right_24(x: __m256i) -> __m256i {
     let order = _mm256_setr_epi8(
-        3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10, 3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10,
+        3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10, 3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8,
+        9, 10,
     );
     _mm256_shuffle_epi8(x, order)
 }
@@ -194,7 +213,8 @@ fn rotate_right_24(x: __m256i) -> __m256i {
 #[target_feature(enable = "avx2")]
 fn rotate_right_16(x: __m256i) -> __m256i {
     let order = _mm256_setr_epi8(
-        2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9, 2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9,
+        2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9, 2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15,
+        8, 9,
     );
     _mm256_shuffle_epi8(x, order)
 }
