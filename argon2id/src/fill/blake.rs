@@ -15,17 +15,17 @@ const VERSION: u32 = 0x13;
 pub(super) const ARGON2ID: u32 = 2;
 
 /// The longest output of BLAKE2b, in bytes.
-const LONGEST: usize = 64;
+pub(super) const LONGEST: usize = 64;
 
-/// H0 (RFC 9106 §3.2, step 1).
+/// H0 (RFC 9106 §3.2, step 1). Written in place, so that no copy of it is left on the stack.
 pub(super) fn initial_hash(
     params: Params,
     inputs: &Inputs<'_>,
     output_length: u32,
-) -> Result<Zeroizing<[u8; LONGEST]>, HashError> {
+    hash: &mut [u8; LONGEST],
+) -> Result<(), HashError> {
     let number = u32::to_le_bytes;
     let length = |input: &[u8]| u32::try_from(input.len()).map(number).map_err(|_| HashError::InputTooLong);
-    let mut hash = Zeroizing::new([0; LONGEST]);
     blake2b(
         &[
             &number(params.lanes()),
@@ -43,9 +43,8 @@ pub(super) fn initial_hash(
             &length(inputs.associated_data)?,
             inputs.associated_data,
         ],
-        &mut *hash,
-    )?;
-    Ok(hash)
+        hash,
+    )
 }
 
 /// H′ (RFC 9106 §3.3): hashes `parts` to as many bytes as `out` has.

@@ -103,7 +103,8 @@ fn first_blocks(
     output_length: u32,
     memory: &mut [Block],
 ) -> Result<(), HashError> {
-    let initial = blake::initial_hash(params, inputs, output_length)?;
+    let mut initial = Zeroizing::new([0; blake::LONGEST]);
+    blake::initial_hash(params, inputs, output_length, &mut initial)?;
     let mut bytes = Zeroizing::new([0; Block::SIZE]);
     for (lane, blocks) in (0_u32..).zip(memory.chunks_exact_mut(params.lane_length())) {
         for (index, block) in (0_u32..2).zip(blocks) {
@@ -131,3 +132,7 @@ fn finish(params: Params, memory: &[Block], out: &mut [u8]) -> Result<(), HashEr
     last.zeroize();
     blake::variable_hash([&*bytes, &[], &[]], out)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;

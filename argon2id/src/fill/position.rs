@@ -20,6 +20,12 @@ impl Segment {
         Self { pass, slice, lane, length: params.segment_length(), params }
     }
 
+    /// Pass, slice and lane.
+    #[cfg(test)]
+    pub(super) const fn name(&self) -> (u32, usize, usize) {
+        (self.pass, self.slice, self.lane)
+    }
+
     /// Whether the references must not depend on the password: the first half of the first pass (RFC 9106 §3.4.1.3).
     pub(super) const fn is_data_independent(&self) -> bool {
         self.pass == 0 && self.slice < SLICES / 2
