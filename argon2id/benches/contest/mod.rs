@@ -14,21 +14,22 @@ const HASHES: u32 = 4;
 /// Memory in KiB and passes: the two first choices of OWASP's password storage cheat sheet, one lane.
 const COSTS: [(u32, u32); 2] = [(19_456, 2), (47_104, 1)];
 
-pub const PASSWORD: &[u8] = b"moonlit harbour";
-pub const SALT: &[u8] = b"0123456789abcdef";
+pub(crate) const PASSWORD: &[u8] = b"moonlit harbour";
+pub(crate) const SALT: &[u8] = b"0123456789abcdef";
 
 /// One hash after the other, in memory that is kept between them.
-pub type Hash = Box<dyn FnMut() -> [u8; 32]>;
+pub(crate) type Hash = Box<dyn FnMut() -> [u8; 32]>;
 
 /// Who takes part: the name, and what makes the hash of memory in KiB and passes.
-pub type Contender = (&'static str, fn(u32, u32) -> Hash);
+pub(crate) type Contender = (&'static str, fn(u32, u32) -> Hash);
 
 /// Prints the table. The first of our own is what all are compared with.
-pub fn run(others: &[Contender]) {
-    let own: [Contender; 5] = [
+pub(crate) fn run(others: &[Contender]) {
+    let own: [Contender; 6] = [
         ("argon2 crate, memory kept", |memory, passes| the_crate(memory, passes, Pages::Ordinary)),
         ("argon2 crate, huge pages", |memory, passes| the_crate(memory, passes, Pages::Huge)),
         ("ours, ordinary pages", |memory, passes| ours(memory, passes, Pages::Ordinary, false)),
+        ("ours, ordinary pages, wiped", |memory, passes| ours(memory, passes, Pages::Ordinary, true)),
         ("ours, huge pages", |memory, passes| ours(memory, passes, Pages::Huge, false)),
         ("ours, huge pages, wiped", |memory, passes| ours(memory, passes, Pages::Huge, true)),
     ];

@@ -1,14 +1,17 @@
 //! The memory of one owner, kept from hash to hash.
 
-#[cfg(all(target_os = "linux", not(miri)))]
-mod mapping;
+// Miri has no system calls.
 #[cfg(any(not(target_os = "linux"), miri))]
-#[path = "heap.rs"]
+mod heap;
+#[cfg(all(target_os = "linux", not(miri)))]
 mod mapping;
 
 use argon2::Block;
 use zeroize::Zeroize;
 
+#[cfg(any(not(target_os = "linux"), miri))]
+use heap::Mapping;
+#[cfg(all(target_os = "linux", not(miri)))]
 use mapping::Mapping;
 
 /// The machine did not give that much memory.
