@@ -90,6 +90,7 @@ impl Params {
     }
 
     /// Blocks in a lane (q of RFC 9106 §3.2).
+    #[cfg(target_arch = "x86_64")]
     pub(crate) const fn lane_length(self) -> usize {
         self.segment_length() * SLICES
     }
