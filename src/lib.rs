@@ -1,6 +1,6 @@
 //! Signet: a self-hosted login service.
 //!
-//! It checks Argon2id password hashes, signs RS256 access tokens (RFC 9068), publishes its public keys as a JWK Set
+//! It checks Argon2id password hashes, signs access tokens (RFC 9068) with RS256, ES256 or EdDSA, publishes its public keys as a JWK Set
 //! (RFC 7517), and protects its own routes with the guard it offers to everybody, [`signet_guard`].
 //!
 //! The modules stand in the order in which they may depend on each other: each uses only those above it.

@@ -21,6 +21,9 @@ pub const PUBLISHED_UNREAD: Duration = Duration::from_secs(600);
 /// How long such a server goes on signing.
 pub const SIGNED_UNREAD: Duration = Duration::from_secs(60);
 
+/// The longest time for which sets may be given out.
+pub const LONGEST_MAX_AGE: Duration = Duration::from_secs(86_400);
+
 /// How far clocks may be apart: those of two servers, and those of a server and a verifier.
 pub const SKEW: Duration = Duration::from_secs(60);
 
@@ -138,7 +141,9 @@ impl Policy {
 
     /// From when on a key that is published now may sign.
     pub fn ready_at(&self, now: Timestamp, announced: Announced) -> Timestamp {
-        let held = announced.cached_until.max(now.plus(announced.max_age));
+        // Later than the last one it was written by a clock that was ahead.
+        let cached_until = announced.cached_until.min(now.plus(LONGEST_MAX_AGE));
+        let held = cached_until.max(now.plus(announced.max_age));
         now.plus(self.lead()).max(held.plus(least_lead(Duration::ZERO)))
     }
 
@@ -206,6 +211,8 @@ pub fn plan(now: Timestamp, keys: &[KeyLife], policy: &Policy) -> Vec<Step> {
         let dead = of(KeyStatus::Retiring).filter(|key| key.dead_at().is_some_and(|dead| dead <= now));
         steps.extend(dead.map(|key| Step::Retire(key.kid.clone())));
     }
+    // A key takes its time to be made, or cannot be made: nothing else waits for it.
+    steps.sort_by_key(|step| matches!(step, Step::Publish(_)));
     steps
 }
 

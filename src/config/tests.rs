@@ -78,6 +78,7 @@ fn every_setting_of_the_file_arrives() {
         scopes = ["orders:read", "orders:write"]
         access_token_life = "2m"
         jwks_max_age = "1m"
+        signing_algorithm = "ES256"
         [passwords]
         min_length = 8
         max_length = 128
@@ -106,7 +107,7 @@ fn every_setting_of_the_file_arrives() {
     for line in expected.lines().filter(|line| !line.trim().is_empty()) {
         assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
     }
-    assert_eq!(shown.lines().filter(|line| line.contains('=')).count(), 47);
+    assert_eq!(shown.lines().filter(|line| line.contains('=')).count(), 48);
 }
 
 #[test]

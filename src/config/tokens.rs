@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use signet_guard::{Scope, ScopeToken};
+use signet_guard::{Algorithm, Scope, ScopeToken};
 
 use super::fault::Problem;
 use super::issuer::Issuer;
 use super::parse::{duration, list, parsed, quote, quote_list, show_duration};
 use super::reader::{Raw, Reader};
+use crate::rotation::LONGEST_MAX_AGE;
 
 /// Longest list of scopes, in bytes as a token carries it.
 const LONGEST_SCOPE: usize = 1000;
@@ -33,6 +34,8 @@ pub struct Tokens {
     pub refresh_life: Duration,
     /// How long others may keep the JWK Set (`Cache-Control: max-age`).
     pub jwks_max_age: Duration,
+    /// What access tokens and status lists are signed with (`alg`).
+    pub signing_algorithm: Algorithm,
 }
 
 impl Tokens {
@@ -46,6 +49,7 @@ impl Tokens {
             refresh_idle_life: Duration::from_secs(14 * DAY),
             refresh_life: Duration::from_secs(90 * DAY),
             jwks_max_age: Duration::from_secs(300),
+            signing_algorithm: Algorithm::Rs256,
         }
     }
 
@@ -65,7 +69,7 @@ impl Tokens {
                 "choose a shorter time, or a longer refresh_life",
             );
         }
-        let max_age = Duration::from_secs(10)..=Duration::from_secs(86_400);
+        let max_age = Duration::from_secs(10)..=LONGEST_MAX_AGE;
         Self {
             audience: reader
                 .take("tokens.audience", parsed(audience))
@@ -83,6 +87,9 @@ impl Tokens {
             jwks_max_age: reader
                 .take("tokens.jwks_max_age", duration(max_age))
                 .unwrap_or(default.jwks_max_age),
+            signing_algorithm: reader
+                .take("tokens.signing_algorithm", parsed(algorithm))
+                .unwrap_or(default.signing_algorithm),
         }
     }
 
@@ -95,6 +102,7 @@ impl Tokens {
             ("tokens.refresh_idle_life", quote(&show_duration(self.refresh_idle_life))),
             ("tokens.refresh_life", quote(&show_duration(self.refresh_life))),
             ("tokens.jwks_max_age", quote(&show_duration(self.jwks_max_age))),
+            ("tokens.signing_algorithm", quote(self.signing_algorithm.as_str())),
         ]
     }
 }
@@ -107,6 +115,12 @@ fn audience(text: &str) -> Result<String, Problem> {
         "is not one word of at most 255 visible ASCII letters",
         "write a URL or a name without spaces, such as https://api.example.com",
     ))
+}
+
+fn algorithm(text: &str) -> Result<Algorithm, Problem> {
+    Algorithm::ALL.iter().copied().find(|known| known.as_str() == text).ok_or_else(|| {
+        Problem::new("is no algorithm that Signet signs with", "choose \"RS256\", \"ES256\" or \"EdDSA\"")
+    })
 }
 
 /// They travel in every token, and a request's header has little room.

@@ -51,6 +51,8 @@ pub async fn check(app: &App) -> Result<Ready, NotReady> {
     let mut degraded = Vec::new();
     if keys.overdue.is_some() {
         degraded.push("the rotation of the signing keys is overdue".to_owned());
+    } else if keys.misdated.is_some() {
+        degraded.push("a signing key is dated in the future".to_owned());
     } else if app.replica.complaint(key_rotation::TASK).is_some() {
         // The log says why; this answer is for everybody.
         degraded.push("the last attempt to rotate the signing keys failed".to_owned());

@@ -1,6 +1,10 @@
 //! Signing keys made at the first start, brought by the operator, opened at every start and after each change. How they
 //! take turns is in [`key_rotation`].
 
+mod error;
+
+pub use error::SigningKeysError;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,90 +16,17 @@ use super::root_keys;
 use crate::app::App;
 use crate::config::RootKeySource;
 use crate::jose::{
-    GenerateError, ImportError, PrivateKey, PublicJwk, PublishError, PublishedKeys, RootKeyError, RootKeyId,
-    RootKeys, SealContext, SealError, SigningKey,
+    PrivateKey, PublicJwk, PublishedKeys, RootKeyError, RootKeyId, RootKeys, SealContext, SigningKey,
 };
 use crate::rotation::{self, Announced, KeyLife, KeyStatus, Known};
 use crate::store::{KeyringRow, SigningKeyRow, StoreError};
-
-/// Why the keys could not be opened or made.
-#[derive(Debug, thiserror::Error)]
-pub enum SigningKeysError {
-    /// The root key cannot be read or written.
-    #[error(transparent)]
-    RootKey(#[from] RootKeyError),
-    /// The database holds signing keys, and there is no root key at all.
-    #[error(
-        "the signing keys in this database are sealed with root key {needed}, and {place} does not exist: put that root \
-         key back from your backup, or from the keys folder of the replica that made it; nothing was changed"
-    )]
-    RootKeyLost {
-        /// The root key that is needed.
-        needed: String,
-        /// Where it was looked for.
-        place: String,
-    },
-    /// The database holds signing keys that were sealed with another root key.
-    #[error(
-        "the signing keys in this database are sealed with root key {needed}, and {place} holds {found}: put root key \
-         {needed} there, from your backup or from the keys folder of the replica that made it; nothing was changed"
-    )]
-    OtherRootKey {
-        /// The root key that is needed.
-        needed: String,
-        /// What is there instead.
-        found: String,
-        /// Where it was looked for.
-        place: String,
-    },
-    /// A sealed key was altered.
-    #[error(
-        "signing key {kid} in the database does not open with its root key {root_key}: the row was altered; restore the \
-         database from a backup"
-    )]
-    Unsealable {
-        /// The key.
-        kid: String,
-        /// The root key it names.
-        root_key: String,
-    },
-    /// A stored key is not one that we wrote.
-    #[error("signing key {kid} in the database is damaged ({reason}): restore the database from a backup")]
-    Damaged {
-        /// The key.
-        kid: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A new key could not be sealed.
-    #[error("the new signing key could not be sealed: {0}")]
-    Seal(#[from] SealError),
-    /// The stored keys do not make a set that every verifier can use.
-    #[error("{0}: restore the database from a backup")]
-    Publish(#[from] PublishError),
-    /// A key that was brought is not acceptable.
-    #[error(transparent)]
-    Import(#[from] ImportError),
-    /// No key could be made.
-    #[error(transparent)]
-    Generate(#[from] GenerateError),
-    /// This key is in the database already.
-    #[error("signing key {0} is in the database already")]
-    KnownKey(String),
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The thread that makes keys died.
-    #[error("the thread that makes keys died")]
-    Interrupted,
-}
 
 /// What a start found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loaded {
     /// The keys were there.
     Existing,
-    /// The database was new, and this process made the first key.
+    /// The database was new, and this process made the first keys.
     Created,
 }
 
@@ -122,9 +53,9 @@ pub(super) async fn read(app: &App) -> Result<Stored, StoreError> {
         .await
 }
 
-/// Opens the signing keys of the database, or makes the first one, and installs them in the keyring.
+/// Opens the signing keys of the database, or makes the first ones, and installs them in the keyring.
 ///
-/// Safe when several replicas start at once: one key is made. The root key is on disk before the first row that it
+/// Safe when several replicas start at once: one of them makes the keys. The root key is on disk before the first row that it
 /// seals. Without a key that signs, the one that stands by does at once.
 ///
 /// # Errors
@@ -135,19 +66,15 @@ pub async fn load_or_create(app: &App) -> Result<Loaded, SigningKeysError> {
     let mut roots = root_keys_for(app, &stored.rows)?;
     root_keys::join(app, &mut roots).await?;
     let mut loaded = Loaded::Existing;
-    while !has_active(&stored.rows) {
+    while !signs(&stored.rows, Algorithm::Rs256) {
         let (version, life) = (stored.keyring.version, key_rotation::policy(&app.config).longest_life);
         // Not made: another replica was quicker; its key is read below.
         if let Some(next) = key_rotation::next_in_line(&stored, Algorithm::Rs256) {
             let act = Act::Activate(next.kid.clone(), life);
             key_rotation::make(app, version, Who::Signet, vec![act]).await?;
         } else {
-            let bits = app.config.keys.rsa_bits;
-            let key = tokio::task::spawn_blocking(move || PrivateKey::generate_rsa(bits))
-                .await
-                .map_err(|_| SigningKeysError::Interrupted)??;
-            let row = sealed(app, &roots, &key, KeyStatus::Active, app.clock.now())?;
-            if key_rotation::make(app, version, Who::Signet, vec![Act::Create(row)]).await? {
+            let acts = first_keys(app, &roots, &stored.rows).await?;
+            if key_rotation::make(app, version, Who::Signet, acts).await? {
                 loaded = Loaded::Created;
             }
         }
@@ -159,20 +86,51 @@ pub async fn load_or_create(app: &App) -> Result<Loaded, SigningKeysError> {
     Ok(loaded)
 }
 
-/// Brings a key of the operator's own (RSA, PKCS#8 PEM). It becomes the active key of a database that has none, and
-/// stands by otherwise. Running servers notice within seconds.
+/// A key that signs for each algorithm that is wanted and has none: nobody can have kept a set without them yet. Another
+/// that is wanted later is published first.
+async fn first_keys(
+    app: &App,
+    roots: &RootKeys,
+    rows: &[SigningKeyRow],
+) -> Result<Vec<Act>, SigningKeysError> {
+    let mut acts = Vec::new();
+    for algorithm in key_rotation::policy(&app.config).algorithms {
+        if algorithm != Algorithm::Rs256 && !rows.is_empty() {
+            continue;
+        }
+        let bits = app.config.keys.rsa_bits;
+        let key = tokio::task::spawn_blocking(move || PrivateKey::generate(algorithm, bits))
+            .await
+            .map_err(|_| SigningKeysError::Interrupted)??;
+        acts.push(Act::Create(sealed(app, roots, &key, KeyStatus::Active, app.clock.now())?));
+    }
+    Ok(acts)
+}
+
+/// Brings a key of the operator's own (PKCS#8 PEM). It becomes the active key of a database that has none, and stands by
+/// otherwise. Running servers notice within seconds.
 ///
 /// # Errors
-/// When the key is not an RSA key of at least 2048 bits in PKCS#8 PEM, is known already, or cannot be stored.
+/// When the key is not one in PKCS#8 PEM that is wanted here (RSA of 2048 to 4096 bits always is), is known already, or
+/// cannot be stored.
 pub async fn import(app: &App, pem: &str) -> Result<SigningKeyRow, SigningKeysError> {
     let key = PrivateKey::from_pkcs8_pem(pem)?;
-    let kid = key.public_jwk().kid().to_owned();
+    let (kid, algorithm) = (key.public_jwk().kid().to_owned(), key.public_jwk().algorithm());
+    if !key_rotation::policy(&app.config).algorithms.contains(&algorithm) {
+        let configured = app.config.tokens.signing_algorithm;
+        return Err(SigningKeysError::OtherAlgorithm { key: algorithm, configured });
+    }
     loop {
         let stored = read(app).await?;
         if stored.rows.iter().any(|row| row.kid == kid) {
             return Err(SigningKeysError::KnownKey(kid));
         }
-        let acts = if has_active(&stored.rows) {
+        let is_first = if algorithm == Algorithm::Rs256 {
+            !signs(&stored.rows, algorithm)
+        } else {
+            stored.rows.is_empty()
+        };
+        let acts = if !is_first {
             let (row, announced) = standby(app, &stored, &key).await?;
             vec![Act::Announce(announced), Act::Import(row)]
         } else {
@@ -240,9 +198,9 @@ pub async fn stored(app: &App) -> Result<Vec<SigningKeyRow>, StoreError> {
     app.db.read((), |tx, ()| Box::pin(async move { tx.signing_keys().await })).await
 }
 
-/// Whether one signs that every verifier understands.
-fn has_active(rows: &[SigningKeyRow]) -> bool {
-    rows.iter().any(|row| row.status == KeyStatus::Active && row.algorithm == Algorithm::Rs256)
+/// Whether a key signs with that algorithm.
+fn signs(rows: &[SigningKeyRow], algorithm: Algorithm) -> bool {
+    rows.iter().any(|row| row.status == KeyStatus::Active && row.algorithm == algorithm)
 }
 
 /// The root keys that these rows need; new ones when there is no row yet. A lost root key must never look like an
@@ -312,7 +270,7 @@ fn sealed(
     let kid = jwk.kid().to_owned();
     let (root, now) = (roots.active(), app.clock.now());
     Ok(SigningKeyRow {
-        algorithm: Algorithm::Rs256,
+        algorithm: jwk.algorithm(),
         public_jwk: jwk.to_json(),
         sealed: root.seal(&seal_context(&kid), &key.to_pkcs8_der()?)?,
         root_key_id: root.id().to_string(),
@@ -329,12 +287,13 @@ fn sealed(
     })
 }
 
-/// Opens the active key and publishes all that verifiers may need.
+/// Opens the active keys and publishes all that verifiers may need. The key of the configured algorithm signs; until there
+/// is one, that of RS256 does.
 pub(super) fn install(app: &App, roots: &RootKeys, stored: &Stored) -> Result<Arc<Known>, SigningKeysError> {
     let Stored { keyring: KeyringRow { version, announced }, rows, asked } = stored;
     // Another replica may have sealed a row since this one looked.
     require_all(roots, rows, &app.config.keys.root_key)?;
-    let mut active = None;
+    let mut active = Vec::new();
     let mut published = Vec::new();
     for row in rows.iter().filter(|row| row.status != KeyStatus::Retired) {
         let damaged = |error: &dyn std::fmt::Display| SigningKeysError::Damaged {
@@ -344,13 +303,17 @@ pub(super) fn install(app: &App, roots: &RootKeys, stored: &Stored) -> Result<Ar
         published.push(PublicJwk::from_json(&row.public_jwk).map_err(|error| damaged(&error))?);
         if row.status == KeyStatus::Active {
             let der = open(roots, row)?;
-            active = Some(SigningKey::from_pkcs8_der(&row.kid, &der).map_err(|error| damaged(&error))?);
+            active.push(SigningKey::from_pkcs8_der(&row.kid, &der).map_err(|error| damaged(&error))?);
         }
     }
     let keys: Vec<KeyLife> = rows.iter().map(SigningKeyRow::life).collect();
     let max_age = rotation::cache_time(&keys, &key_rotation::policy(&app.config));
-    let published = PublishedKeys::new(active.as_ref().map(SigningKey::kid), published)?.kept_for(max_age);
-    app.keyring.install(active, published)?;
+    let of = |algorithm| active.iter().position(|key| key.algorithm() == algorithm);
+    let rs256 = of(Algorithm::Rs256);
+    let first = rs256.map(|at| active[at].kid());
+    let published = PublishedKeys::new(first, published)?.kept_for(max_age);
+    let signer = of(app.config.tokens.signing_algorithm).or(rs256).map(|at| active.swap_remove(at));
+    app.keyring.install(signer, published)?;
     app.keyring.note_read(*asked);
     let known = Arc::new(Known { version: *version, announced: *announced, keys });
     app.known_keys.store(Some(known.clone()));

@@ -23,17 +23,29 @@ pub(crate) struct JwkSet {
     keys: Vec<Jwk>,
 }
 
-/// An RSA public key (RFC 7517 §4, RFC 7518 §6.3.1).
+/// A public key (RFC 7517 §4). Which members it has besides `alg`, `use` and `kid` follows from `kty`: RFC 7518 §6.2.1 and
+/// §6.3.1, RFC 8037 §2.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "describes the bytes that `jose` made")]
 pub(crate) struct Jwk {
-    /// `RSA`.
+    /// `RSA`, `EC` or `OKP`.
     kty: String,
-    /// The modulus, base64url.
-    n: String,
-    /// The exponent, base64url.
-    e: String,
-    /// `RS256`.
+    /// RSA: the modulus, base64url.
+    #[schema(nullable = false)]
+    n: Option<String>,
+    /// RSA: the exponent, base64url.
+    #[schema(nullable = false)]
+    e: Option<String>,
+    /// EC: `P-256`; OKP: `Ed25519`.
+    #[schema(nullable = false)]
+    crv: Option<String>,
+    /// EC and OKP: the first coordinate, or the public key, base64url.
+    #[schema(nullable = false)]
+    x: Option<String>,
+    /// EC: the second coordinate, base64url.
+    #[schema(nullable = false)]
+    y: Option<String>,
+    /// `RS256`, `ES256` or `EdDSA`.
     alg: String,
     /// `sig`.
     #[schema(rename = "use")]

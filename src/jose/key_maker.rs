@@ -4,29 +4,32 @@ use std::sync::{Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
 
+use signet_guard::Algorithm;
+
 use super::{GenerateError, PrivateKey};
 use crate::cpu_pool::{CpuPool, Pending, PoolSettings};
 
 /// By how much its thread yields to the rest of the process.
 const NICE: i32 = 10;
 
-/// Makes one RSA key at a time, on a thread of its own that lives for as long as that takes.
+/// Makes one key at a time, on a thread of its own that lives for as long as that takes.
 #[derive(Default)]
 pub struct KeyMaker(Mutex<Option<Making>>);
 
 struct Making {
+    algorithm: Algorithm,
     answer: Pending<Result<PrivateKey, GenerateError>>,
     _thread: CpuPool<()>,
 }
 
 impl KeyMaker {
-    /// A key of so many bits, when it is made. `None`: it is being made; ask again.
+    /// A key for `algorithm`, if for RS256 of so many bits, when it is made. `None`: it is being made; ask again.
     ///
     /// # Errors
     /// When it could not be made. The next call begins anew.
-    pub fn take(&self, bits: u32) -> Result<Option<PrivateKey>, GenerateError> {
+    pub fn take(&self, algorithm: Algorithm, bits: u32) -> Result<Option<PrivateKey>, GenerateError> {
         let mut making = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Making { answer, .. }) = making.as_mut() {
+        if let Some(Making { answer, .. }) = making.as_mut().filter(|making| making.algorithm == algorithm) {
             let answer = answer.now_or_never();
             if answer.is_some() {
                 *making = None;
@@ -36,9 +39,9 @@ impl KeyMaker {
         let settings = PoolSettings { name: "make-key", threads: 1, queue: 1, nice: NICE, idle_after: None };
         let thread = CpuPool::start(&settings, || ()).map_err(|_| GenerateError::Interrupted)?;
         let answer = thread
-            .submit(move |()| PrivateKey::generate_rsa(bits))
+            .submit(move |()| PrivateKey::generate(algorithm, bits))
             .map_err(|_| GenerateError::Interrupted)?;
-        *making = Some(Making { answer, _thread: thread });
+        *making = Some(Making { algorithm, answer, _thread: thread });
         Ok(None)
     }
 
@@ -56,17 +59,17 @@ mod tests {
     #[tokio::test]
     async fn a_key_is_made_once_and_beside_its_caller() {
         let maker = KeyMaker::default();
-        assert!(maker.take(2048).unwrap().is_none(), "it did not wait");
+        assert!(maker.take(Algorithm::Rs256, 2048).unwrap().is_none(), "it did not wait");
         let key = loop {
-            match maker.take(2048).unwrap() {
+            match maker.take(Algorithm::Rs256, 2048).unwrap() {
                 Some(key) => break key,
                 None => tokio::task::yield_now().await,
             }
         };
-        assert_eq!(key.public_jwk().algorithm(), "RS256");
-        assert!(maker.take(1024).unwrap().is_none());
+        assert_eq!(key.public_jwk().algorithm(), Algorithm::Rs256);
+        assert!(maker.take(Algorithm::Rs256, 1024).unwrap().is_none());
         let refused = loop {
-            match maker.take(1024) {
+            match maker.take(Algorithm::Rs256, 1024) {
                 Ok(made) => assert!(made.is_none()),
                 Err(error) => break error,
             }
@@ -74,5 +77,18 @@ mod tests {
         };
         assert!(matches!(refused, GenerateError::Size(1024)));
         maker.forget();
+    }
+
+    #[tokio::test]
+    async fn a_key_for_another_algorithm_is_not_handed_out_instead() {
+        let maker = KeyMaker::default();
+        assert!(maker.take(Algorithm::Es256, 0).unwrap().is_none());
+        let key = loop {
+            match maker.take(Algorithm::EdDsa, 0).unwrap() {
+                Some(key) => break key,
+                None => tokio::task::yield_now().await,
+            }
+        };
+        assert_eq!(key.public_jwk().algorithm(), Algorithm::EdDsa);
     }
 }

@@ -18,7 +18,7 @@ const QUEUE_PER_THREAD: usize = 1024;
 /// The keys of one process. Empty until keys are installed; until then nothing is signed and the published set has no
 /// key.
 pub struct Keyring {
-    active: ArcSwapOption<SigningKey>,
+    active: Arc<ArcSwapOption<SigningKey>>,
     published: ArcSwap<PublishedKeys>,
     shared: SharedKeys,
     device_keys: ArcSwapOption<MacKeys>,
@@ -46,7 +46,7 @@ impl Keyring {
         };
         let empty = PublishedKeys::new(None, Vec::new()).map_err(std::io::Error::other)?;
         Ok(Self {
-            active: ArcSwapOption::empty(),
+            active: Arc::default(),
             published: ArcSwap::from_pointee(empty),
             shared: SharedKeys::new(KeySet::default()),
             device_keys: ArcSwapOption::empty(),
@@ -83,10 +83,11 @@ impl Keyring {
         is_within(**self.read_at.load(), now, SIGNED_UNREAD)
     }
 
-    /// The key that signs.
-    fn signer(&self) -> Result<Arc<SigningKey>, SignError> {
-        let key = self.active.load_full().ok_or(SignError::NoActiveKey)?;
-        if self.may_sign(Instant::now()) { Ok(key) } else { Err(SignError::KeysUnread) }
+    /// The key that signs, if there is one and it is known well enough that it still does.
+    fn signer(&self) -> Result<Signer, SignError> {
+        let signer = Signer(Arc::clone(&self.active));
+        signer.key()?;
+        if self.may_sign(Instant::now()) { Ok(signer) } else { Err(SignError::KeysUnread) }
     }
 
     /// Replaces the keys that prove which device has signed in before.
@@ -139,14 +140,14 @@ impl Keyring {
         self.active.load().as_ref().map(|key| key.kid().to_owned())
     }
 
-    /// Takes the active key, and a place in the queue for one access token that is not ready yet: to be taken before
-    /// anything is written for which the caller must get that token.
+    /// Takes a place in the queue for one access token that is not ready yet, if there is a key to sign it: to be taken
+    /// before anything is written for which the caller must get that token.
     ///
     /// # Errors
     /// When there is no active key, the keys have not been read for long, or the queue is full.
     pub fn reserve_signature(&self) -> Result<Signature, SignError> {
-        let key = self.signer()?;
-        Ok(Signature { key, place: self.pool.reserve()? })
+        let signer = self.signer()?;
+        Ok(Signature { signer, place: self.pool.reserve()? })
     }
 
     /// Compresses and signs a status list, on a thread of its own. Answers the name of the key that signed, too: it may
@@ -155,10 +156,21 @@ impl Keyring {
     /// # Errors
     /// [`SignError`].
     pub async fn sign_status_list(&self, list: StatusListToken) -> Result<(String, String), SignError> {
-        let key = self.signer()?;
-        let kid = key.kid().to_owned();
-        let token = self.pool.submit(move |()| key.sign_status_list(&list))?.await??;
-        Ok((kid, token))
+        let signer = self.signer()?;
+        let job = move |(): &mut ()| {
+            let key = signer.key()?;
+            Ok((key.kid().to_owned(), key.sign_status_list(&list)?))
+        };
+        self.pool.submit(job)?.await?
+    }
+}
+
+/// Whichever key signs when its turn has come: one that was withdrawn while others were served signs nothing more.
+struct Signer(Arc<ArcSwapOption<SigningKey>>);
+
+impl Signer {
+    fn key(&self) -> Result<Arc<SigningKey>, SignError> {
+        self.0.load_full().ok_or(SignError::NoActiveKey)
     }
 }
 
@@ -169,7 +181,7 @@ fn is_within(since: Instant, now: Instant, span: Duration) -> bool {
 /// A signature that will be made when the claims are known. Dropping it gives its place back.
 #[must_use = "a place that is dropped is given back"]
 pub struct Signature {
-    key: Arc<SigningKey>,
+    signer: Signer,
     place: Place<()>,
 }
 
@@ -179,14 +191,14 @@ impl Signature {
     /// # Errors
     /// [`SignError`].
     pub async fn sign(self, claims: AccessTokenClaims) -> Result<String, SignError> {
-        let Self { key, place } = self;
-        place.submit(move |()| key.sign(&claims)).await?
+        let Self { signer, place } = self;
+        place.submit(move |()| signer.key()?.sign(&claims)).await?
     }
 }
 
 impl std::fmt::Debug for Signature {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Signature").field("kid", &self.key.kid()).finish_non_exhaustive()
+        f.debug_struct("Signature").finish_non_exhaustive()
     }
 }
 
@@ -289,6 +301,19 @@ mod tests {
         assert!(verifier.verify(&token).await.is_err());
         let token = keyring.reserve_signature().unwrap().sign(claims()).await.unwrap();
         assert!(verifier.verify(&token).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a078_what_was_asked_for_before_a_key_was_withdrawn_is_not_signed_with_it() {
+        let keyring = Keyring::start().unwrap();
+        let verifier = verifier(&keyring);
+        install(&keyring, 0);
+        let before = keyring.reserve_signature().unwrap();
+        install(&keyring, 1);
+        assert!(verifier.verify(&before.sign(claims()).await.unwrap()).await.is_ok());
+        let before = keyring.reserve_signature().unwrap();
+        keyring.install(None, PublishedKeys::new(None, Vec::new()).unwrap()).unwrap();
+        assert_eq!(before.sign(claims()).await, Err(SignError::NoActiveKey));
     }
 
     #[tokio::test]

@@ -1,8 +1,8 @@
 //! Private keys: the root keys that seal secrets, the keys that sign tokens, the keys of message authentication codes, and
 //! the public set that tokens are checked with.
 //!
-//! Nothing outside this module holds a private key. RSA keys are made and read by the `rsa` crate, which never signs;
-//! signatures come from aws-lc-rs, in constant time, with the parsed key kept.
+//! Nothing outside this module holds a private key. RSA keys are made and read by the `rsa` crate, which never signs, keys on
+//! curves by aws-lc-rs; all signatures come from aws-lc-rs, with the parsed key kept.
 
 mod audit_keys;
 mod jwk;

@@ -32,14 +32,14 @@ pub struct PublishedKeys {
 }
 
 impl PublishedKeys {
-    /// Serialises the set: the active key first, the others by `kid`, so that equal sets have equal bytes on every
-    /// replica.
+    /// Serialises the set: the key that signs RS256 first, for verifiers that look no further, the others by `kid`, so that
+    /// equal sets have equal bytes on every replica.
     ///
     /// # Errors
     /// When the guard would leave one of the keys out.
-    pub fn new(active_kid: Option<&str>, mut keys: Vec<PublicJwk>) -> Result<Self, PublishError> {
+    pub fn new(first_kid: Option<&str>, mut keys: Vec<PublicJwk>) -> Result<Self, PublishError> {
         keys.sort_by(|a, b| {
-            let rank = |key: &PublicJwk| (Some(key.kid()) != active_kid, key.kid().to_owned());
+            let rank = |key: &PublicJwk| (Some(key.kid()) != first_kid, key.kid().to_owned());
             rank(a).cmp(&rank(b))
         });
         let members: Vec<String> = keys.iter().map(PublicJwk::to_json).collect();

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, Header};
-use signet_guard::AccessTokenClaims;
+use jsonwebtoken::Header;
+use signet_guard::{AccessTokenClaims, Algorithm};
 
 use super::{ImportError, PrivateKey, StatusListToken};
 
@@ -42,7 +43,7 @@ pub enum SignError {
 /// Why a stored key cannot sign.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SigningKeyError {
-    /// It is no RSA key we would import.
+    /// It is no key we would import.
     #[error("the stored signing key is {0}")]
     Key(#[from] ImportError),
     /// It is another key than the one its name says.
@@ -53,13 +54,66 @@ pub enum SigningKeyError {
     Engine,
 }
 
-/// An RS256 key, parsed once, with the headers of its tokens encoded once. `jsonwebtoken::encode` would parse the key
+/// A key, parsed once, with the headers of its tokens encoded once. `jsonwebtoken::encode` would parse the key
 /// again for every token, which takes as long as the signature.
 pub struct SigningKey {
     kid: String,
+    algorithm: Algorithm,
     access_token_header: String,
     status_list_header: String,
-    pair: RsaKeyPair,
+    pair: Pair,
+}
+
+enum Pair {
+    Rsa(RsaKeyPair),
+    P256(EcdsaKeyPair),
+    Ed25519(Ed25519KeyPair),
+}
+
+impl Pair {
+    fn parse(key: &PrivateKey) -> Result<Self, SigningKeyError> {
+        let der = key.to_pkcs8_der()?;
+        let pair = match key.public_jwk().algorithm() {
+            Algorithm::Rs256 => RsaKeyPair::from_pkcs8(&der).map(Self::Rsa).ok(),
+            Algorithm::Es256 => {
+                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der).map(Self::P256).ok()
+            }
+            Algorithm::EdDsa => Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der).map(Self::Ed25519).ok(),
+            _ => None,
+        };
+        pair.ok_or(SigningKeyError::Engine)
+    }
+
+    /// The bytes of a JWS signature: RFC 7518 §3.3 and §3.4, RFC 8037 §3.1.
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        match self {
+            Self::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
+                    .map_err(|_| SignError::Engine)?;
+                Ok(signature)
+            }
+            Self::P256(pair) => {
+                let signature = pair.sign(&SystemRandom::new(), message).map_err(|_| SignError::Engine)?;
+                Ok(signature.as_ref().to_vec())
+            }
+            Self::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+        }
+    }
+
+    fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        let verified = match self {
+            Self::Rsa(pair) => UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key())
+                .verify(message, signature),
+            Self::P256(pair) => {
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key()).verify(message, signature)
+            }
+            Self::Ed25519(pair) => {
+                UnparsedPublicKey::new(&ED25519, pair.public_key()).verify(message, signature)
+            }
+        };
+        verified.is_ok()
+    }
 }
 
 impl SigningKey {
@@ -78,6 +132,11 @@ impl SigningKey {
     /// Its key id.
     pub fn kid(&self) -> &str {
         &self.kid
+    }
+
+    /// What it signs with.
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 
     /// A JWS in compact form (RFC 7515 §3.1) with `typ: at+jwt` (RFC 9068 §2.1).
@@ -99,43 +158,46 @@ impl SigningKey {
     }
 
     fn jws(&self, header: &str, claims: &[u8]) -> Result<String, SignError> {
-        let mut signature = vec![0; self.pair.public_modulus_len()];
-        let base64_length = |bytes: usize| bytes.div_ceil(3) * 4;
-        let mut token = String::with_capacity(
-            header.len() + 2 + base64_length(claims.len()) + base64_length(signature.len()),
-        );
+        // Room for an RSA-2048 signature; a longer one grows it once.
+        let mut token = String::with_capacity(header.len() + 2 + claims.len().div_ceil(3) * 4 + 344);
         token.push_str(header);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims, &mut token);
-        self.pair
-            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), token.as_bytes(), &mut signature)
-            .map_err(|_| SignError::Engine)?;
+        let signature = self.pair.sign(token.as_bytes())?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);
         Ok(token)
     }
 
     fn parse(key: &PrivateKey) -> Result<Self, SigningKeyError> {
-        let kid = key.public_jwk().kid().to_owned();
+        let jwk = key.public_jwk();
+        let kid = jwk.kid().to_owned();
+        let algorithm = match jwk.algorithm() {
+            Algorithm::Es256 => jsonwebtoken::Algorithm::ES256,
+            Algorithm::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+            _ => jsonwebtoken::Algorithm::RS256,
+        };
         let header = |typ: &str| {
             let header =
-                Header { typ: Some(typ.to_owned()), kid: Some(kid.clone()), ..Header::new(Algorithm::RS256) };
+                Header { typ: Some(typ.to_owned()), kid: Some(kid.clone()), ..Header::new(algorithm) };
             serde_json::to_vec(&header).map(|json| URL_SAFE_NO_PAD.encode(json))
         };
         let access_token_header = header("at+jwt").map_err(|_| SigningKeyError::Engine)?;
         let status_list_header = header("statuslist+jwt").map_err(|_| SigningKeyError::Engine)?;
-        let pair = RsaKeyPair::from_pkcs8(&key.to_pkcs8_der()?).map_err(|_| SigningKeyError::Engine)?;
-        Ok(Self { kid, access_token_header, status_list_header, pair })
+        Ok(Self {
+            kid,
+            algorithm: jwk.algorithm(),
+            access_token_header,
+            status_list_header,
+            pair: Pair::parse(key)?,
+        })
     }
 
     /// Whether a signature of this key verifies with its own public key.
     pub(super) fn trial(key: &PrivateKey) -> bool {
         const MESSAGE: &[u8] = b"signet import trial";
-        let Ok(key) = Self::parse(key) else { return false };
-        let mut signature = vec![0; key.pair.public_modulus_len()];
-        let signed = key.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), MESSAGE, &mut signature);
-        let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.pair.public_key());
-        signed.is_ok() && public.verify(MESSAGE, &signature).is_ok()
+        let Ok(pair) = Pair::parse(key) else { return false };
+        pair.sign(MESSAGE).is_ok_and(|signature| pair.verifies(MESSAGE, &signature))
     }
 }
 
@@ -184,7 +246,7 @@ mod tests {
         let key = key(0);
         let token = key.sign(&claims()).unwrap();
         let jwk: Jwk = serde_json::from_str(&test_keys::key(0).public_jwk().to_json()).unwrap();
-        let mut validation = Validation::new(Algorithm::RS256);
+        let mut validation = Validation::new(jsonwebtoken::Algorithm::RS256);
         validation.set_audience(&["http://127.0.0.1:8080"]);
         let decoded =
             decode::<serde_json::Value>(&token, &DecodingKey::from_jwk(&jwk).unwrap(), &validation).unwrap();
@@ -199,6 +261,26 @@ mod tests {
             decode::<serde_json::Value>(&token, &DecodingKey::from_jwk(&other).unwrap(), &validation)
                 .is_err()
         );
+    }
+
+    #[test]
+    fn keys_of_other_algorithms_sign_what_jsonwebtoken_reads() {
+        for (algorithm, theirs) in [
+            (Algorithm::Es256, jsonwebtoken::Algorithm::ES256),
+            (Algorithm::EdDsa, jsonwebtoken::Algorithm::EdDSA),
+        ] {
+            let private = PrivateKey::generate(algorithm, 2048).unwrap();
+            let jwk = private.public_jwk();
+            let key = SigningKey::from_pkcs8_der(jwk.kid(), &private.to_pkcs8_der().unwrap()).unwrap();
+            assert_eq!(key.algorithm(), algorithm);
+            let token = key.sign(&claims()).unwrap();
+            let published: Jwk = serde_json::from_str(&jwk.to_json()).unwrap();
+            let mut validation = Validation::new(theirs);
+            validation.set_audience(&["http://127.0.0.1:8080"]);
+            let key = DecodingKey::from_jwk(&published).unwrap();
+            let decoded = decode::<serde_json::Value>(&token, &key, &validation).unwrap();
+            assert_eq!(decoded.claims, serde_json::to_value(claims()).unwrap());
+        }
     }
 
     #[test]

@@ -30,8 +30,11 @@ pub struct Outlook {
     pub next_rotation: Option<Timestamp>,
     /// When the last one did.
     pub last_rotation: Option<Timestamp>,
-    /// A key that signs and should have been replaced more than an hour ago.
+    /// A key that signs and should have been replaced more than an hour ago, or one that should have begun to sign.
     pub overdue: Option<String>,
+    /// A key that is where it is since more than an hour ahead: a clock was wrong then, or is wrong now. It stays there for
+    /// as much longer.
+    pub misdated: Option<String>,
 }
 
 /// How long a set of these keys may be kept.
@@ -61,18 +64,51 @@ pub fn due(now: Timestamp, keys: &[KeyLife], policy: &Policy) -> Vec<Step> {
 
 /// How the keys do at `now`.
 pub fn outlook(now: Timestamp, keys: &[KeyLife], policy: &Policy) -> Outlook {
-    let mut outlook = Outlook::default();
+    let mut outlook = Outlook { misdated: misdated(now, keys), ..Outlook::default() };
     for key in keys.iter().filter(|key| key.status == KeyStatus::Active) {
         let Some(wanted) = key.rotation_due(policy) else { continue };
         let pending =
             keys.iter().filter(|next| next.algorithm == key.algorithm && next.status == KeyStatus::Pending);
         // One that was asked for too early waits for its successor to be everywhere.
         let due = pending.map(|next| next.ready_at).min().map_or(wanted, |ready| wanted.max(ready));
-        outlook.next_rotation = Some(outlook.next_rotation.map_or(due, |next| next.min(due)));
         outlook.last_rotation = outlook.last_rotation.max(key.activated_at);
-        if due.plus(PATIENCE) < now {
-            outlook.overdue = Some(key.kid.clone());
-        }
+        outlook.expect(due, key, now);
+    }
+    for key in first_of_their_algorithm(keys, policy) {
+        outlook.expect(key.ready_at, key, now);
     }
     outlook
+}
+
+/// The keys that are to sign as soon as they are ready, for there is none of their algorithm yet.
+fn first_of_their_algorithm<'a>(keys: &'a [KeyLife], policy: &Policy) -> impl Iterator<Item = &'a KeyLife> {
+    let of = |algorithm, status| {
+        keys.iter().filter(move |key: &&KeyLife| key.algorithm == algorithm && key.status == status)
+    };
+    let missing =
+        policy.algorithms.iter().filter(move |wanted| of(**wanted, KeyStatus::Active).next().is_none());
+    missing.filter_map(move |wanted| of(*wanted, KeyStatus::Pending).min_by_key(|key| key.ready_at))
+}
+
+impl Outlook {
+    /// The key is concerned by a change at `due`.
+    fn expect(&mut self, due: Timestamp, key: &KeyLife, now: Timestamp) {
+        self.next_rotation = Some(self.next_rotation.map_or(due, |next| next.min(due)));
+        if due.plus(PATIENCE) < now {
+            self.overdue = Some(key.kid.clone());
+        }
+    }
+}
+
+fn misdated(now: Timestamp, keys: &[KeyLife]) -> Option<String> {
+    let is_ahead = |key: &&KeyLife| {
+        let since = match key.status {
+            KeyStatus::Pending => Some(key.published_at),
+            KeyStatus::Active => key.activated_at,
+            KeyStatus::Retiring => key.retiring_at,
+            KeyStatus::Retired => None,
+        };
+        since.is_some_and(|since| since > now.plus(PATIENCE))
+    };
+    keys.iter().find(is_ahead).map(|key| key.kid.clone())
 }

@@ -77,6 +77,14 @@ fn what_is_to_be_done_case_by_case() {
 }
 
 #[test]
+fn one_algorithm_does_not_wait_until_a_key_of_another_is_made() {
+    let both = Policy { algorithms: vec![Algorithm::Rs256, Algorithm::Es256], ..policy() };
+    let first = KeyLife { algorithm: Algorithm::Es256, ..key("e", KeyStatus::Pending) };
+    let steps = plan(at(86_400), &[key("a", KeyStatus::Active), first], &both);
+    assert_eq!(steps, [activate("e"), PUBLISH, Step::Publish(Algorithm::Es256)]);
+}
+
+#[test]
 fn without_a_key_that_signs_the_next_one_does_ready_or_not() {
     use KeyStatus::{Pending, Retiring};
     let later = KeyLife { ready_at: at(90_000), ..key("a", Pending) };
@@ -116,6 +124,65 @@ fn a_rotation_is_overdue_an_hour_after_it_could_have_happened() {
 }
 
 #[test]
+fn the_first_key_of_another_algorithm_is_waited_for_and_missed() {
+    let both = Policy { algorithms: vec![Algorithm::Rs256, Algorithm::Es256], ..policy() };
+    let first = KeyLife { algorithm: Algorithm::Es256, ..key("e", KeyStatus::Pending) };
+    let keys = [key("a", KeyStatus::Active), key("p", KeyStatus::Pending), first];
+    assert_eq!(outlook(at(0), &keys, &both).next_rotation, Some(at(86_400)));
+    assert_eq!(outlook(at(0), &keys, &policy()).next_rotation, Some(at(30 * 86_400)), "nobody waits for it");
+    let overdue = |seconds| outlook(at(seconds), &keys, &both).overdue;
+    assert_eq!((overdue(86_400 + 3_600), overdue(86_400 + 3_601)), (None, Some("e".to_owned())));
+}
+
+#[test]
+fn a_key_that_is_dated_in_the_future_does_not_stop_rotation_unnoticed() {
+    use KeyStatus::{Active, Pending, Retired, Retiring};
+    let misdated = |key: KeyLife, now| outlook(at(now), &[key], &policy()).misdated;
+    for status in [Pending, Active, Retiring] {
+        assert_eq!(misdated(key("k", status), -3_600), None, "{}", status.as_str());
+        assert_eq!(misdated(key("k", status), -3_601), Some("k".to_owned()), "{}", status.as_str());
+    }
+    let published_ahead = KeyLife { published_at: at(100_000), ..key("k", Active) };
+    assert_eq!(misdated(published_ahead, 0), None, "its turn comes in time");
+    assert_eq!(misdated(key("k", Retired), -100_000), None, "it is past all that");
+}
+
+#[test]
+fn sets_that_were_given_out_by_a_clock_that_was_ahead_are_not_waited_for_in_vain() {
+    let day = |days: i64| at(days * 86_400);
+    let announced = |cached_until| Announced { max_age: Duration::from_secs(300), cached_until };
+    let hasty = Policy { publish_ahead: Duration::ZERO, ..policy() };
+    let least = Duration::from_secs(600 + 300 + 60);
+    assert_eq!(hasty.ready_at(at(0), announced(at(0))), at(300).plus(least));
+    assert_eq!(hasty.ready_at(at(0), announced(at(70_000))), at(70_000).plus(least));
+    assert_eq!(hasty.ready_at(at(0), announced(day(5_000))), day(1).plus(least));
+}
+
+#[test]
+fn of_the_sets_that_were_given_out_the_one_that_is_kept_longest_counts() {
+    let seconds = Duration::from_secs;
+    let at_first = Announced { max_age: seconds(80_000), cached_until: at(0) };
+    let lower = at_first.change(at(10), seconds(300));
+    assert_eq!(lower, Announced { max_age: seconds(300), cached_until: at(80_010) });
+    let lowest = lower.change(at(20), seconds(10));
+    assert_eq!(lowest.cached_until, at(80_010), "not those that were given out last");
+    assert_eq!(lowest.change(at(30), seconds(80_000)).cached_until, at(80_010), "longer from now on");
+}
+
+#[test]
+fn what_signs_or_will_is_written_as_the_policy_has_it_and_never_less() {
+    let wide = Policy { publish_ahead: 3 * DAY, longest_life: Duration::from_secs(3_600), ..policy() };
+    let allowed = |status| wide.allowed_for(&key("k", status));
+    assert_eq!(allowed(KeyStatus::Pending).ready_at, at(3 * 86_400));
+    assert_eq!(allowed(KeyStatus::Active).longest_life, Duration::from_secs(3_600));
+    assert_eq!(allowed(KeyStatus::Retiring), key("k", KeyStatus::Retiring), "it signs no more");
+    for status in [KeyStatus::Pending, KeyStatus::Active] {
+        let before = allowed(status);
+        assert_eq!(policy().allowed_for(&before), before, "{}", status.as_str());
+    }
+}
+
+#[test]
 fn an_algorithm_that_nobody_wants_any_more_runs_out() {
     let of = |kid: &str, status| KeyLife { algorithm: Algorithm::Es256, ..key(kid, status) };
     let keys = [
@@ -126,7 +193,7 @@ fn an_algorithm_that_nobody_wants_any_more_runs_out() {
     ];
     assert_eq!(plan(at(86_400), &keys, &policy()), []);
     let steps = plan(at(30 * 86_400), &keys, &policy());
-    assert_eq!(steps, [activate("p"), PUBLISH, Step::Stop("e".to_owned()), retire("f")]);
+    assert_eq!(steps, [activate("p"), Step::Stop("e".to_owned()), retire("f"), PUBLISH]);
 }
 
 #[test]

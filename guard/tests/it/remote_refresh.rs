@@ -8,7 +8,7 @@ use signet_guard::{Clock, Reason, RemoteKeys, Timestamp};
 use crate::forge::{b64, claims, header, jwk, key, now_or_never};
 use crate::issuer::until;
 use crate::remote::{published, token, verifier_with};
-use crate::site::{JWKS, Page, Site};
+use crate::site::{JWKS, METADATA, Page, Site};
 
 fn keys(site: &Site) -> (RemoteKeys, Clock) {
     let clock = Clock::fixed(Timestamp::from_seconds(1_700_000_000));
@@ -125,4 +125,34 @@ async fn a099_random_keys_before_the_first_set_cause_no_fetch_at_all() {
     }
     let allowed = 2 + began.elapsed().as_millis() as u64 / 500;
     assert!(keys.report().fetches <= allowed, "{} fetches, {allowed} allowed", keys.report().fetches);
+}
+
+#[actix_web::test]
+async fn a_set_that_has_moved_is_another_though_its_tag_is_the_same() {
+    let site = Site::with_keys(&published());
+    site.put(JWKS, page().with("etag", "\"v1\""));
+    let (keys, clock) = keys(&site);
+    keys.start();
+    until("the first set", || keys.load().is_some()).await;
+    let elsewhere = Page::ok(json!({ "keys": [jwk(key(), "k9")] }).to_string());
+    site.put("/elsewhere", elsewhere.with("etag", "\"v1\""));
+    site.put(METADATA, site.metadata(site.url(), &format!("{}/elsewhere", site.url())));
+    clock.advance(Duration::from_secs(250));
+    until("the new set", || keys.load().unwrap().contains("k9")).await;
+    assert_eq!((keys.report().not_modified, keys.report().failures), (0, 0));
+}
+
+#[actix_web::test]
+async fn a100_a_set_that_was_let_go_is_not_asked_whether_it_has_changed() {
+    let site = Site::with_keys(&published());
+    site.put(JWKS, page().with("etag", "\"v1\""));
+    let (keys, clock) = keys(&site);
+    keys.start();
+    until("the first set", || keys.load().is_some()).await;
+    site.go_down();
+    clock.advance(Duration::from_secs(25 * 3600));
+    until("its end", || keys.load().is_none()).await;
+    site.come_up();
+    until("the issuer", || keys.load().is_some()).await;
+    assert_eq!(site.not_modified(), 0);
 }

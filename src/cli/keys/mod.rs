@@ -40,7 +40,7 @@ pub(super) enum Command {
         #[arg(long, required = true)]
         new_database: bool,
     },
-    /// Bring an RSA key of your own.
+    /// Bring a key of your own.
     Import {
         /// A PKCS#8 PEM file ("BEGIN PRIVATE KEY").
         file: PathBuf,

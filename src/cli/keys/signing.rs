@@ -123,14 +123,20 @@ pub(super) async fn rotate(app: &App, immediately: bool) -> Result<(), Failure> 
     for rotated in key_rotation::rotate(app, immediately).await.map_err(Failure::of)? {
         match rotated {
             Rotated::Done { before, kid, unknown_until } => {
-                say(format_args!(
-                    "{kid} signs now. {before} stays published until what it signed has expired."
-                ))?;
+                say(format_args!("{kid} signs now."))?;
+                if let Some(before) = before {
+                    say(format_args!("{before} stays published until what it signed has expired."))?;
+                }
                 warn_of(unknown_until, &kid)?;
             }
             Rotated::Later { kid, at: Some(at) } => say(format_args!(
                 "{kid} signs until {}, when every verifier has its successor. Nothing will break. With --now the successor \
                  signs at once, and verifiers that do not have it yet refuse its tokens.",
+                date(at)
+            ))?,
+            Rotated::First { kid, at } => say(format_args!(
+                "{kid}, the first of its algorithm, signs from {} on, when every verifier has it. With --now it signs at once, and \
+                 verifiers that do not have it yet refuse its tokens.",
                 date(at)
             ))?,
             Rotated::Later { kid, at: None } => say(format_args!(

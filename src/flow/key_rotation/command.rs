@@ -27,9 +27,12 @@ pub enum KeyCommandError {
          one with `signet keys import`; then try again; nothing was changed"
     )]
     OnlyOne(String, Algorithm),
-    /// No key signs yet.
-    #[error("no signing key is active: the first start of the server makes one; nothing was changed")]
-    NoneActive,
+    /// No key signs with the algorithm yet, and none stands by.
+    #[error(
+        "there is no key for {0} yet: the server makes one when it first starts, and a running one with these settings within \
+         seconds; nothing was changed"
+    )]
+    None(Algorithm),
     /// Somebody else changed the keys again and again.
     #[error("the signing keys were changed by somebody else meanwhile: try again")]
     Overtaken,
@@ -46,8 +49,8 @@ pub enum KeyCommandError {
 pub enum Rotated {
     /// Another key signs.
     Done {
-        /// The one that did.
-        before: String,
+        /// The one that did, if one of its algorithm did.
+        before: Option<String>,
         /// The one that does.
         kid: String,
         /// Until when verifiers may hold a set without it, if they may.
@@ -59,6 +62,13 @@ pub enum Rotated {
         kid: String,
         /// When that is. `None`: its successor is not even published.
         at: Option<Timestamp>,
+    },
+    /// The first key of its algorithm will sign when every verifier has it, asked or not.
+    First {
+        /// That key.
+        kid: String,
+        /// When that is.
+        at: Timestamp,
     },
 }
 
@@ -81,34 +91,42 @@ pub struct Withdrawn {
 /// # Errors
 /// See [`KeyCommandError`].
 pub async fn rotate(app: &App, immediately: bool) -> Result<Vec<Rotated>, KeyCommandError> {
-    let mut rotated = Vec::new();
-    for algorithm in policy(&app.config).algorithms {
-        rotated.push(rotate_one(app, algorithm, immediately).await?);
-    }
-    Ok(rotated)
-}
-
-async fn rotate_one(app: &App, algorithm: Algorithm, immediately: bool) -> Result<Rotated, KeyCommandError> {
     for _ in 0..ATTEMPTS {
         let stored = signing_keys::read(app).await?;
-        let active = active(&stored, algorithm).ok_or(KeyCommandError::NoneActive)?;
-        let (act, rotated) = match next_in_line(&stored, algorithm) {
-            Some(next) if immediately || next.ready_at <= app.clock.now() => {
-                let unknown_until = unknown_until(app, next);
-                let (before, kid) = (active.kid.clone(), next.kid.clone());
-                (activate(app, next), Rotated::Done { before, kid, unknown_until })
-            }
-            None if immediately => return Err(KeyCommandError::OnlyOne(active.kid.clone(), algorithm)),
-            next => {
-                let (kid, at) = (active.kid.clone(), next.map(|next| next.ready_at));
-                (Act::Request(kid.clone()), Rotated::Later { kid, at })
-            }
-        };
-        if carry_out(app, stored.keyring.version, vec![act]).await? {
+        let algorithms = policy(&app.config).algorithms;
+        let turns: Vec<_> = algorithms
+            .into_iter()
+            .map(|algorithm| turn(app, &stored, algorithm, immediately))
+            .collect::<Result<_, _>>()?;
+        let (acts, rotated): (Vec<_>, Vec<_>) = turns.into_iter().unzip();
+        if carry_out(app, stored.keyring.version, acts.into_iter().flatten().collect()).await? {
             return Ok(rotated);
         }
     }
     Err(KeyCommandError::Overtaken)
+}
+
+/// What is to be done for the keys of one algorithm, and what comes of it.
+fn turn(
+    app: &App,
+    stored: &Stored,
+    algorithm: Algorithm,
+    immediately: bool,
+) -> Result<(Option<Act>, Rotated), KeyCommandError> {
+    match (active(stored, algorithm), next_in_line(stored, algorithm)) {
+        (active, Some(next)) if immediately || next.ready_at <= app.clock.now() => {
+            let unknown_until = unknown_until(app, next);
+            let (before, kid) = (active.map(|key| key.kid.clone()), next.kid.clone());
+            Ok((Some(activate(app, next)), Rotated::Done { before, kid, unknown_until }))
+        }
+        (Some(active), None) if immediately => Err(KeyCommandError::OnlyOne(active.kid.clone(), algorithm)),
+        (Some(active), next) => {
+            let (kid, at) = (active.kid.clone(), next.map(|next| next.ready_at));
+            Ok((Some(Act::Request(kid.clone())), Rotated::Later { kid, at }))
+        }
+        (None, Some(next)) => Ok((None, Rotated::First { kid: next.kid.clone(), at: next.ready_at })),
+        (None, None) => Err(KeyCommandError::None(algorithm)),
+    }
 }
 
 /// Takes a key away at once, and with it everything that it signed. If it was signing, the next one does.
@@ -127,11 +145,14 @@ pub async fn withdraw(app: &App, kid: &str) -> Result<Withdrawn, KeyCommandError
             KeyStatus::Retired => return Err(KeyCommandError::Retired(kid.to_owned())),
             KeyStatus::Pending | KeyStatus::Retiring => {}
             KeyStatus::Active => {
+                // Without a key of another algorithm, RS256 signs again, as it did before there was one.
                 let next = next_in_line(&stored, row.algorithm);
-                let next = next.ok_or_else(|| KeyCommandError::OnlyOne(kid.to_owned(), row.algorithm))?;
-                withdrawn.next = Some(next.kid.clone());
-                withdrawn.unknown_until = unknown_until(app, next);
-                acts.push(activate(app, next));
+                if next.is_none() && row.algorithm == Algorithm::Rs256 {
+                    return Err(KeyCommandError::OnlyOne(kid.to_owned(), row.algorithm));
+                }
+                withdrawn.next = next.or(active(&stored, Algorithm::Rs256)).map(|next| next.kid.clone());
+                withdrawn.unknown_until = next.and_then(|next| unknown_until(app, next));
+                acts.extend(next.map(|next| activate(app, next)));
             }
         }
         if carry_out(app, stored.keyring.version, acts).await? {

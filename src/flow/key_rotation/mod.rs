@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use signet_guard::Algorithm;
 
 use super::signing_keys::{self, SigningKeysError, Stored};
-use super::{restore, root_keys, status};
+use super::{clock_check, restore, root_keys, status};
 use crate::app::App;
 use crate::config::Config;
 use crate::replica::News;
@@ -39,9 +39,11 @@ pub fn policy(config: &Config) -> Policy {
     }
 }
 
-/// What keys there must be.
-fn algorithms(_config: &Config) -> Vec<Algorithm> {
-    vec![Algorithm::Rs256]
+/// What keys there must be: always one that every verifier understands.
+fn algorithms(config: &Config) -> Vec<Algorithm> {
+    let mut algorithms = vec![Algorithm::Rs256, config.tokens.signing_algorithm];
+    algorithms.dedup();
+    algorithms
 }
 
 /// Times are kept in whole seconds, and none may come out shorter.
@@ -71,15 +73,24 @@ pub async fn run_once(app: &App) {
     }
     let complaint = match turn(app).await {
         Err(error) => Some(error.to_string()),
-        Ok(()) => {
-            outlook(app).overdue.map(|kid| format!("signing key {kid} should have been replaced by now"))
-        }
+        Ok(()) => complaint_of(outlook(app)),
     };
     match app.replica.news(TASK, complaint.as_deref()) {
         Some(News::Wrong) => tracing::error!(error = complaint, "key_rotation.overdue"),
         Some(News::RightAgain) => tracing::info!("key_rotation.on_time_again"),
         None => {}
     }
+}
+
+fn complaint_of(outlook: Outlook) -> Option<String> {
+    let overdue = outlook.overdue.map(|kid| format!("signing key {kid} should have been replaced by now"));
+    let misdated = outlook.misdated.map(|kid| {
+        format!(
+            "signing key {kid} is dated in the future and will be replaced too late: if the clock is right now, let another \
+             sign (`signet keys rotate --now`); if it does not sign, take it away (`signet keys withdraw {kid}`)"
+        )
+    });
+    overdue.or(misdated)
 }
 
 /// Puts the keys of the database to use if they have changed, and notes that they are known.
@@ -129,6 +140,11 @@ async fn turn(app: &App) -> Result<(), SigningKeysError> {
             app.key_maker.forget();
         }
         let Some(step) = steps.into_iter().next() else { return Ok(()) };
+        // What is done by a wrong clock is done too early for every verifier. It may have gone wrong a moment ago.
+        clock_check::compare(app).await;
+        if !app.replica.is_clock_right() {
+            return Ok(());
+        }
         if !carry_out(app, &known, step).await? {
             return Ok(());
         }
@@ -150,8 +166,8 @@ async fn carry_out(app: &App, known: &Known, step: Step) -> Result<bool, Signing
 }
 
 /// Publishes a key that stands by, once it is made.
-async fn publish(app: &App, known: &Known, _algorithm: Algorithm) -> Result<bool, SigningKeysError> {
-    let Some(key) = app.key_maker.take(app.config.keys.rsa_bits)? else { return Ok(false) };
+async fn publish(app: &App, known: &Known, algorithm: Algorithm) -> Result<bool, SigningKeysError> {
+    let Some(key) = app.key_maker.take(algorithm, app.config.keys.rsa_bits)? else { return Ok(false) };
     let stored = signing_keys::read(app).await?;
     if stored.keyring.version != known.version {
         return Ok(true);

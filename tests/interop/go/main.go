@@ -1,5 +1,5 @@
-// A token per line in; "ok SUBJECT" or "refused REASON" per line out. ISSUER, AUDIENCE and JWKS_MAX_AGE (seconds) are
-// set; the argument names the library.
+// A token per line in; "ok SUBJECT" or "refused REASON" per line out. ISSUER, AUDIENCE, JWKS_MAX_AGE (seconds) and
+// ALGORITHM are set; the argument names the library.
 package main
 
 import (
@@ -41,7 +41,7 @@ func run(ctx context.Context, library string) error {
 
 // verifier answers what answers the subject of a token.
 func verifier(ctx context.Context, library string) (func(string) (string, error), error) {
-	issuer, audience := os.Getenv("ISSUER"), os.Getenv("AUDIENCE")
+	issuer, audience, algorithm := os.Getenv("ISSUER"), os.Getenv("AUDIENCE"), os.Getenv("ALGORITHM")
 	seconds, err := strconv.Atoi(os.Getenv("JWKS_MAX_AGE"))
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func verifier(ctx context.Context, library string) (func(string) (string, error)
 	maxAge := time.Duration(seconds) * time.Second
 	switch library {
 	case "keyfunc":
-		verifier, err := withkeyfunc.New(ctx, issuer, audience, maxAge)
+		verifier, err := withkeyfunc.New(ctx, issuer, audience, maxAge, algorithm)
 		return func(token string) (string, error) {
 			claims, err := verifier.Verify(ctx, token)
 			if err != nil {
@@ -58,7 +58,7 @@ func verifier(ctx context.Context, library string) (func(string) (string, error)
 			return claims.Subject, nil
 		}, err
 	case "go-oidc":
-		verifier := withoidc.New(ctx, issuer, audience, maxAge)
+		verifier := withoidc.New(ctx, issuer, audience, maxAge, algorithm)
 		return func(token string) (string, error) {
 			claims, err := verifier.Verify(ctx, token)
 			if err != nil {

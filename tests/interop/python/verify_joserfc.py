@@ -10,8 +10,8 @@ from joserfc.jwk import KeySet
 class Verifier:
     """Takes access tokens of one issuer for one audience, and trusts a key for `max_age` seconds after fetching it."""
 
-    def __init__(self, issuer: str, audience: str, max_age: float = 300):
-        self.url, self.max_age = f"{issuer}/.well-known/jwks.json", max_age
+    def __init__(self, issuer: str, audience: str, max_age: float = 300, algorithm: str = "RS256"):
+        self.url, self.max_age, self.algorithm = f"{issuer}/.well-known/jwks.json", max_age, algorithm
         self.lock, self.keys, self.fetched = threading.Lock(), KeySet([]), float("-inf")
         self.claims = jwt.JWTClaimsRegistry(
             leeway=30,
@@ -22,7 +22,7 @@ class Verifier:
 
     def verify(self, token: str) -> dict:
         """The claims; raises `JoseError` or `ValueError` when the token does not count, `httpx.HTTPError` without keys."""
-        decoded = jwt.decode(token, self.key, algorithms=["RS256"])
+        decoded = jwt.decode(token, self.key, algorithms=[self.algorithm])
         if decoded.header.get("typ") != "at+jwt":  # RFC 9068 section 4
             raise JoseError("not an access token")
         self.claims.validate(decoded.claims)

@@ -1,6 +1,6 @@
 """A token per line in; `ok SUBJECT` or `refused REASON` per line out, by the library that the argument names.
 
-ISSUER, AUDIENCE and JWKS_MAX_AGE (seconds) are set.
+ISSUER, AUDIENCE, JWKS_MAX_AGE (seconds) and ALGORITHM are set.
 """
 
 import importlib
@@ -10,7 +10,10 @@ import sys
 
 def main() -> None:
     library = importlib.import_module(f"verify_{sys.argv[1]}")
-    verifier = library.Verifier(os.environ["ISSUER"], os.environ["AUDIENCE"], int(os.environ["JWKS_MAX_AGE"]))
+    issuer, audience, max_age, algorithm = (
+        os.environ[name] for name in ["ISSUER", "AUDIENCE", "JWKS_MAX_AGE", "ALGORITHM"]
+    )
+    verifier = library.Verifier(issuer, audience, int(max_age), algorithm)
     for line in sys.stdin:
         try:
             answer = f"ok {verifier.verify(line.strip())['sub']}"

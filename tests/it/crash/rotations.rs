@@ -1,15 +1,14 @@
-//! Killed before each write of a rotation.
+//! Killed in the middle of a rotation.
 
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use serde_json::json;
 use signet::config::DatabaseUrl;
 use sqlx::{Connection as _, Executor as _};
 
-use super::client::Server;
+use super::client::{Server, Session};
 use super::each_write::{ANSWER, CALLS, Killer, MANY};
-use crate::helpers::app::{PASSWORD, header_of, json_of};
+use crate::helpers::app::{header_of, json_of};
 use crate::helpers::db::{Outside, TestDatabase};
 use crate::helpers::process::Process;
 
@@ -36,28 +35,14 @@ async fn at_rest(server: &mut Server) -> Result<(), ()> {
     }
 }
 
-/// Everything is due at once: the next key signs, another is published, and the last one leaves the set.
-async fn let_all_be_due(server: &Server) {
-    let mut outside = server.outside().await;
-    for sql in [
-        "UPDATE signing_keys SET created_at = 0, ready_at = 0 WHERE status = 'pending'",
-        "UPDATE signing_keys SET activated_at = 0 WHERE status = 'active'",
-        "UPDATE signing_keys SET retiring_at = 0 WHERE status = 'retiring'",
-        "UPDATE keyring SET version = version + 1",
-    ] {
-        outside.execute(sql).await.unwrap();
-    }
-    outside.close().await.unwrap();
-}
-
-/// One key signs, it is published, and so are those that stand by or did sign.
-async fn is_whole(server: &Server, email: &str, when: &str) {
+/// One key signs, it is published, and so are those that stand by or did sign: whoever holds a session goes on with it.
+async fn is_whole(server: &Server, session: &mut Session, when: &str) {
     assert_eq!(count(server, "status = 'active'").await, 1, "{when}");
-    let credentials = json!({ "email": email, "password": PASSWORD });
-    let registered = server.post("/api/v1/register", &credentials).await.unwrap();
-    assert_eq!(registered.status(), StatusCode::CREATED, "{when}");
-    let token = json_of(server.post("/api/v1/login", &credentials).await.unwrap()).await;
-    let token = token["access_token"].as_str().unwrap();
+    let answer = server.refresh(session.tokens.last().unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK, "{when}");
+    let answer = json_of(answer).await;
+    session.tokens.push(answer["refresh_token"].as_str().unwrap().to_owned());
+    let token = answer["access_token"].as_str().unwrap();
     let set =
         server.client.get(format!("{}/.well-known/jwks.json", server.process.url)).send().await.unwrap();
     let set = json_of(set).await;
@@ -67,24 +52,120 @@ async fn is_whole(server: &Server, email: &str, when: &str) {
     assert_eq!(me.send().await.unwrap().status(), StatusCode::OK, "{when}");
 }
 
+/// A part of a rotation that is written by itself.
+struct Part {
+    /// What makes it due, and nothing else.
+    due: &'static [&'static str],
+    /// What makes it due no more: it is not to be finished before the next kill.
+    put_off: &'static str,
+    /// Before which calls it is killed: in the middle, and before and after what makes it durable.
+    points: &'static [(&'static str, usize)],
+}
+
+const ACTIVATION: Part = Part {
+    due: &[
+        "UPDATE signing_keys SET created_at = 0, ready_at = 0 WHERE status = 'pending'",
+        "UPDATE signing_keys SET activated_at = 0 WHERE status = 'active'",
+    ],
+    put_off: "UPDATE signing_keys SET activated_at = unixepoch() WHERE status = 'active'",
+    points: &[("pwrite64", 1), ("pwrite64", 8), ("fsync", 1)],
+};
+
+const PUBLICATION: Part = Part {
+    due: &["UPDATE signing_keys SET status = 'retired', sealed = x'' WHERE status = 'pending'"],
+    put_off: "SELECT 1",
+    points: &[("pwrite64", 1), ("pwrite64", 8), ("fsync", 1)],
+};
+
+const RETIREMENT: Part = Part {
+    due: &["UPDATE signing_keys SET retiring_at = 0 WHERE kid = \
+            (SELECT kid FROM signing_keys WHERE status = 'retiring' LIMIT 1)"],
+    put_off: "UPDATE signing_keys SET retiring_at = unixepoch() WHERE status = 'retiring'",
+    // The last one: before the keys folder has it.
+    points: &[("pwrite64", 1), ("pwrite64", 8), ("fsync", 1), ("rename", 1)],
+};
+
+/// Writes beside the server, which is to notice if it runs.
+async fn write(server: &Server, statements: &[&'static str]) {
+    let mut outside = server.outside().await;
+    for sql in statements.iter().chain(&["UPDATE keyring SET version = version + 1"]) {
+        outside.execute(*sql).await.unwrap();
+    }
+    outside.close().await.unwrap();
+}
+
+/// Kills a server before each of the calls by which it does this part, with `before` done so often.
+async fn kill_in_the_middle_of(part: &Part, before: usize) {
+    let mut server = Server::start();
+    let mut session = server.sessions("ann@example.com", 1).await.remove(0);
+    at_rest(&mut server).await.unwrap();
+    for _ in 0..before {
+        write(&server, ACTIVATION.due).await;
+        at_rest(&mut server).await.unwrap();
+    }
+    for (calls, nth) in part.points {
+        let when = format!("killed before call {nth} of {calls}");
+        let Some(killer) = attach(&server, calls, *nth) else { return };
+        write(&server, part.due).await;
+        while server.process.child.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(10)).await; // poll: until it is dead
+        }
+        drop(killer);
+        server.kill();
+        write(&server, &[part.put_off]).await;
+        server.again();
+        is_whole(&server, &mut session, &when).await;
+    }
+    // What was begun so often is done in the end.
+    write(&server, part.due).await;
+    at_rest(&mut server).await.unwrap();
+    is_whole(&server, &mut session, "at the end").await;
+    assert_eq!(server.process.stop(), Some(0));
+}
+
+/// `None`, and a word of it: this machine does not allow it.
+fn attach(server: &Server, calls: &str, nth: usize) -> Option<Killer> {
+    let killer = Killer::attach(server, calls, nth);
+    if killer.is_none() {
+        assert!(
+            std::env::var_os("SIGNET_TEST_REQUIRE_TOOLS").is_none(),
+            "strace is missing, or may not attach: scripts/test installs it"
+        );
+        eprintln!("not run: needs strace, which scripts/test installs, and the right to attach it");
+    }
+    killer
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a079_a_kill_while_the_next_key_takes_over_leaves_one_signer_and_a_whole_set() {
+    kill_in_the_middle_of(&ACTIVATION, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a079_a_kill_while_a_key_is_published_leaves_one_signer_and_a_whole_set() {
+    kill_in_the_middle_of(&PUBLICATION, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a079_a_kill_while_a_key_leaves_the_set_leaves_one_signer_and_a_whole_set() {
+    kill_in_the_middle_of(&RETIREMENT, 2).await;
+}
+
+/// All of it at once, killed before each single write: dozens, and as many starts.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a079_a_kill_before_each_write_of_a_rotation_leaves_one_signer_and_a_whole_set() {
-    // Dozens of writes, each after a start: one in eight of them when there is little time.
-    let step = if std::env::var_os("SIGNET_TEST_KILLS").is_some() { 1 } else { 8 };
+    if std::env::var_os("SIGNET_TEST_KILLS").is_none() {
+        eprintln!("not run: `scripts/prove crash` does; the tests beside this one are its short form");
+        return;
+    }
     let mut server = Server::start();
+    let mut session = server.sessions("ann@example.com", 1).await.remove(0);
     let mut kills = 0;
     for calls in CALLS.into_iter().filter(|calls| *calls != ANSWER) {
-        for nth in (1..MANY).step_by(step) {
+        for nth in 1..MANY {
             at_rest(&mut server).await.unwrap();
-            let Some(mut killer) = Killer::attach(&server, calls, nth) else {
-                assert!(
-                    std::env::var_os("SIGNET_TEST_REQUIRE_TOOLS").is_none(),
-                    "strace is missing, or may not attach: scripts/test installs it"
-                );
-                eprintln!("not run: needs strace, which scripts/test installs, and the right to attach it");
-                return;
-            };
-            let_all_be_due(&server).await;
+            let Some(mut killer) = attach(&server, calls, nth) else { return };
+            write(&server, &[ACTIVATION.due, RETIREMENT.due].concat()).await;
             let is_done = at_rest(&mut server).await.is_ok();
             if is_done {
                 killer.let_go();
@@ -95,12 +176,7 @@ async fn a079_a_kill_before_each_write_of_a_rotation_leaves_one_signer_and_a_who
             drop(killer);
             server.kill();
             server.again();
-            is_whole(
-                &server,
-                &format!("n{kills}@example.com"),
-                &format!("killed before call {nth} of {calls}"),
-            )
-            .await;
+            is_whole(&server, &mut session, &format!("killed before call {nth} of {calls}")).await;
             kills += 1;
         }
     }

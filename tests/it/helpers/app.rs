@@ -12,7 +12,7 @@ use signet::background::Background;
 use signet::config::{Config, ConfigSource, Database, HashCost, RootKeySource, Throttle};
 use signet::flow::{restore, signing_keys, status};
 use signet::server::Bound;
-use signet_guard::{Clock, Timestamp};
+use signet_guard::{Algorithm, Clock, Timestamp};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -102,7 +102,8 @@ impl TestApp {
         let clock = Clock::fixed(now);
         let app = Arc::new(App::build(config, clock.clone()).await.unwrap());
         restore::at_start(&app).await.unwrap();
-        if signing_keys::stored(&app).await.unwrap().is_empty() {
+        let is_new = signing_keys::stored(&app).await.unwrap().is_empty();
+        if is_new && app.config.tokens.signing_algorithm == Algorithm::Rs256 {
             signing_keys::import(&app, key_pem()).await.unwrap();
             signing_keys::import(&app, standby_pem()).await.unwrap();
         }

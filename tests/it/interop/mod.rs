@@ -11,10 +11,10 @@ use signet::flow::key_rotation::{self, Rotated};
 use signet::flow::signing_keys;
 use signet::jose::{PrivateKey, PublishedKeys, SigningKey};
 use signet::rotation::KeyStatus;
-use signet_guard::Clock;
+use signet_guard::{Algorithm, Clock};
 
 use self::bad_tokens::bad_tokens;
-use self::verifier::{PATIENCE, verifiers, were_built};
+use self::verifier::{PATIENCE, verifiers, verifiers_for, were_built};
 use crate::helpers::app::{TestApp, claims_of, header_of, key_pem, new_pem};
 use crate::helpers::mint;
 
@@ -79,7 +79,7 @@ impl Rotation {
     async fn rotate(&self, app: &TestApp) {
         let rotated = key_rotation::rotate(&app.app, false).await.unwrap();
         let (before, kid) = (self.old.clone(), self.next.clone());
-        assert_eq!(rotated, [Rotated::Done { before, kid, unknown_until: None }]);
+        assert_eq!(rotated, [Rotated::Done { before: Some(before), kid, unknown_until: None }]);
     }
 
     async fn withdraw_old(&self, app: &TestApp) {
@@ -172,6 +172,32 @@ async fn in_every_language_a_key_never_announced_is_found_by_its_name() {
     let new = app.token("ann@example.com").await;
     for verifier in &mut verifiers {
         verifier.comes_to("ok ", &new, &old);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_every_language_each_algorithm_is_taken_where_it_was_chosen_and_no_other_is() {
+    if !were_built() {
+        return;
+    }
+    let app = issuer().await;
+    to_the_present(&app);
+    let mut keys = vec![PrivateKey::from_pkcs8_pem(key_pem()).unwrap()];
+    keys.extend([Algorithm::Es256, Algorithm::EdDsa].map(|other| PrivateKey::generate(other, 0).unwrap()));
+    let set: Vec<&PrivateKey> = keys.iter().collect();
+    let mut tokens = Vec::new();
+    for key in &keys {
+        install(&app, key, &set);
+        tokens.push((key.public_jwk().algorithm(), app.token("ann@example.com").await));
+    }
+    for (algorithm, good) in &tokens {
+        for mut verifier in verifiers_for(*algorithm, &app.url, DOCUMENTED) {
+            verifier.takes(&format!("{algorithm}, as chosen"), good);
+            for (other, token) in tokens.iter().filter(|(other, _)| other != algorithm) {
+                verifier.refuses(&format!("{other} where {algorithm} was chosen"), token);
+                verifier.takes("a good token after it", good);
+            }
+        }
     }
 }
 

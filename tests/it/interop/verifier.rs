@@ -5,6 +5,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use signet_guard::Algorithm;
+
 use crate::helpers::app::claims_of;
 
 /// Each with the command that starts it from the root of the repository.
@@ -32,13 +34,20 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    fn start(library: &'static str, command: &[&str], issuer: &str, max_age: Duration) -> Self {
+    fn start(
+        library: &'static str,
+        command: &[&str],
+        issuer: &str,
+        max_age: Duration,
+        algorithm: Algorithm,
+    ) -> Self {
         let mut process = Command::new(command[0])
             .args(&command[1..])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .env("ISSUER", issuer)
             .env("AUDIENCE", issuer)
             .env("JWKS_MAX_AGE", max_age.as_secs().to_string())
+            .env("ALGORITHM", algorithm.as_str())
             .env("NO_PROXY", "127.0.0.1")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::piped())
@@ -91,7 +100,14 @@ impl Drop for Verifier {
 
 /// One of each, with caches that live this long.
 pub(super) fn verifiers(issuer: &str, max_age: Duration) -> Vec<Verifier> {
-    VERIFIERS.iter().map(|(library, command)| Verifier::start(library, command, issuer, max_age)).collect()
+    verifiers_for(Algorithm::Rs256, issuer, max_age)
+}
+
+/// One of each that knows the algorithm.
+pub(super) fn verifiers_for(algorithm: Algorithm, issuer: &str, max_age: Duration) -> Vec<Verifier> {
+    let knows = |library: &str| algorithm != Algorithm::EdDsa || library != "nimbus-jose-jwt";
+    let able = VERIFIERS.iter().filter(|(library, _)| knows(library));
+    able.map(|(library, command)| Verifier::start(library, command, issuer, max_age, algorithm)).collect()
 }
 
 /// Says so when they were not.

@@ -1,7 +1,9 @@
 //! Signing keys take turns, and nobody who keeps to what they are told notices.
 
+mod algorithms;
 mod at_once;
 mod cut_off;
+mod hindered;
 mod load;
 mod published;
 mod withdrawal;

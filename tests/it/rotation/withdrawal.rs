@@ -68,6 +68,34 @@ on_both_engines! {
     }
 }
 
+on_both_engines! {
+    async fn a078_every_server_that_hears_of_a_withdrawal_remembers_it_and_no_backup_under_it_brings_the_key_back(database) {
+        let mut app = TestApp::spawn_on(database.config.clone()).await;
+        app.stop_background().await;
+        let mut other = app.replica(|_| ()).await;
+        other.stop_background().await;
+        let mut outside = database.outside().await;
+        outside.execute("CREATE TABLE keys_before AS SELECT * FROM signing_keys").await;
+        let version = outside.number("SELECT version FROM keyring").await;
+        let stolen = app.app.keyring.active_kid().unwrap();
+        let standby = kids(&app, KeyStatus::Pending).await;
+        key_rotation::withdraw(&app.app, &stolen).await.unwrap();
+        key_rotation::follow(&other.app).await.unwrap();
+        let state = std::fs::read_to_string(other.app.config.keys.dir.join("state")).unwrap();
+        assert!(state.contains(&format!("retired {stolen}\n")), "at once: {state}");
+
+        // An older backup of the keys, in the same epoch.
+        outside.execute("DELETE FROM signing_keys").await;
+        outside.execute("INSERT INTO signing_keys SELECT * FROM keys_before").await;
+        outside.execute(&format!("UPDATE keyring SET version = {version}")).await;
+        key_rotation::follow(&other.app).await.unwrap();
+        assert!(!published(&other).await.contains(&stolen));
+        assert_eq!(other.app.keyring.active_kid().into_iter().collect::<Vec<_>>(), standby, "verifiers have it");
+        let row = keys(&app).await.into_iter().find(|row| row.kid == stolen).unwrap();
+        assert_eq!((row.status, row.sealed.len()), (KeyStatus::Retired, 0));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_withdrawn_is_named_and_nothing_changes() {
     let mut app = TestApp::spawn().await;
@@ -92,7 +120,7 @@ async fn a_rotation_that_is_asked_for_waits_until_every_verifier_has_the_key() {
     app.stop_background().await;
     let (first, second) =
         (app.app.keyring.active_kid().unwrap(), kids(&app, KeyStatus::Pending).await.remove(0));
-    let ready = keys(&app).await[1].ready_at;
+    let ready = keys(&app).await.into_iter().find(|key| key.kid == second).unwrap().ready_at;
     assert_eq!(ready, app.clock.now().plus(app.app.config.keys.publish_ahead));
     let later = vec![Rotated::Later { kid: first.clone(), at: Some(ready) }];
     assert_eq!(key_rotation::rotate(&app.app, false).await.unwrap(), later);
@@ -107,7 +135,7 @@ async fn a_rotation_that_is_asked_for_waits_until_every_verifier_has_the_key() {
     // Whoever cannot wait is told what that costs.
     let third = kids(&app, KeyStatus::Pending).await.remove(0);
     let until = Some(app.clock.now().plus(app.app.config.keys.publish_ahead));
-    let done = vec![Rotated::Done { before: second.clone(), kid: third.clone(), unknown_until: until }];
+    let done = vec![Rotated::Done { before: Some(second.clone()), kid: third.clone(), unknown_until: until }];
     assert_eq!(key_rotation::rotate(&app.app, true).await.unwrap(), done);
     assert_eq!(app.app.keyring.active_kid(), Some(third));
     assert_eq!(kids(&app, KeyStatus::Retiring).await.len(), 2, "what they signed stays good");

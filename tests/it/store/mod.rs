@@ -5,6 +5,7 @@ mod crash;
 #[cfg(target_os = "linux")]
 mod disk;
 mod faults;
+mod grants;
 mod opening;
 mod passwords;
 mod races;

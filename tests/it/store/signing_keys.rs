@@ -1,13 +1,14 @@
 //! Signing keys as stored.
 
+use std::path::Path;
 use std::time::Duration;
 
-use signet::rotation::{Announced, KeyStatus};
+use signet::rotation::{Announced, KeyLife, KeyStatus};
 use signet::store::SigningKeyRow;
 use signet_guard::Algorithm;
 
 use super::*;
-use crate::helpers::db::on_both_engines;
+use crate::helpers::db::{TestDatabase, on_both_engines};
 
 fn key(kid: &str, algorithm: Algorithm, status: KeyStatus, created: i64) -> SigningKeyRow {
     SigningKeyRow {
@@ -112,6 +113,9 @@ on_both_engines! {
         assert_eq!((a.status, a.retiring_at), (KeyStatus::Retiring, Some(at(50))));
         assert_eq!((p.status, p.activated_at, p.longest_life), (KeyStatus::Active, Some(at(50)), Duration::from_secs(900)));
         assert_eq!(e.status, KeyStatus::Active, "the other algorithm goes on");
+        let longer = SigningKeyRow { longest_life: Duration::from_secs(1_200), ..key("q", Algorithm::Rs256, KeyStatus::Pending, 9) };
+        assert!(add(&database.db, &longer).await && activate("q").await);
+        assert_eq!(all(&database.db).await.last().unwrap().longest_life, longer.longest_life, "never less than was written");
     }
 
     async fn a_retired_key_has_no_private_part_and_stays_retired(database) {
@@ -130,6 +134,32 @@ on_both_engines! {
         assert!(!retire(false).await);
     }
 
+    async fn what_is_decided_for_a_key_is_not_written_to_one_that_has_moved_on(database) {
+        let rows = [key("a", Algorithm::Rs256, KeyStatus::Active, 1), key("p", Algorithm::Rs256, KeyStatus::Pending, 2)];
+        for row in &rows {
+            assert!(add(&database.db, row).await);
+        }
+        let unit = rows.clone();
+        let (allowed, asked, stopped, resealed) = database
+            .db
+            .write(unit, |tx, [a, p]| {
+                Box::pin(async move {
+                    let signs = KeyLife { status: KeyStatus::Active, ready_at: at(9_999), ..p.life() };
+                    let other = SigningKeyRow { sealed: vec![9], ..a.clone() };
+                    Ok((
+                        tx.allow_signing_key(&signs).await?,
+                        tx.request_key_rotation(&p.kid, at(5)).await?,
+                        tx.stop_signing_key(&p.kid, at(5)).await?,
+                        tx.reseal_signing_key(&other, &[1, 2, 3]).await?,
+                    ))
+                })
+            })
+            .await
+            .unwrap();
+        assert!(!allowed && !asked && !stopped && !resealed);
+        assert_eq!(all(&database.db).await, rows);
+    }
+
     async fn of_those_who_change_the_keys_at_once_one_wins(database) {
         let racers = (0..8).map(|_| {
             let db = database.db.clone();
@@ -145,4 +175,39 @@ on_both_engines! {
         let row = database.db.read((), |tx, ()| Box::pin(tx.keyring())).await.unwrap();
         assert_eq!((row.version, row.announced), (2, announced));
     }
+}
+
+/// Whether any piece of it is in a file of that folder.
+fn is_in(folder: &Path, sealed: &[u8]) -> bool {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap());
+    let has = |bytes: &[u8]| {
+        sealed.chunks_exact(32).any(|piece| bytes.windows(piece.len()).any(|window| window == piece))
+    };
+    files.into_iter().any(|bytes| has(&bytes))
+}
+
+/// Pages are split and joined meanwhile: what was copied elsewhere on the way must be gone, too.
+#[tokio::test]
+async fn of_a_retired_key_nothing_is_left_in_the_file_of_sqlite() {
+    let database = TestDatabase::sqlite().await;
+    let sealed: Vec<Vec<u8>> = (0..14).map(|_| (0..1250).map(|_| rand::random()).collect()).collect();
+    let kid = |number: usize| format!("k{number}");
+    for (number, private) in sealed.iter().enumerate() {
+        let mut row = key(&kid(number), Algorithm::Rs256, KeyStatus::Pending, 1);
+        (row.public_jwk, row.sealed) = ("j".repeat(430), private.clone());
+        assert!(add(&database.db, &row).await);
+        let unit = (kid(number.saturating_sub(1)), kid(number.saturating_sub(2)), number);
+        let turn = database.db.write(unit, |tx, (next, last, number)| {
+            Box::pin(async move {
+                Ok((*number < 1 || tx.activate_signing_key(next, at(1), Duration::ZERO).await?)
+                    && (*number < 2 || tx.retire_signing_key(last, at(1), false).await?))
+            })
+        });
+        assert!(turn.await.unwrap(), "{number}");
+    }
+    // What the log still has is gone with it.
+    database.db.close().await;
+    let folder = database.folder().join("data");
+    let left: Vec<usize> = (0..sealed.len()).filter(|number| is_in(&folder, &sealed[*number])).collect();
+    assert_eq!(left, [12, 13], "the one that signs and the one that stands by");
 }

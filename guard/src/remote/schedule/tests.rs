@@ -79,6 +79,15 @@ fn a_set_is_fetched_anew_after_seven_or_eight_tenths_of_its_life() {
 }
 
 #[test]
+fn a_set_that_ends_before_its_life_does_is_fetched_anew_in_time() {
+    let mut schedule = Schedule::default();
+    schedule.set_max_stale(Duration::from_secs(60));
+    schedule.start(0);
+    schedule.end(100, CONFIRMED);
+    assert_eq!((schedule.next(), schedule.lapses()), (Some(42_000), Some(60_000)));
+}
+
+#[test]
 fn a_set_ends_when_it_was_not_confirmed_for_too_long() {
     let mut schedule = with_a_set();
     assert!(schedule.keep(24 * HOUR - 1) && schedule.is_heard());

@@ -32,8 +32,9 @@ type Verifier struct {
 	parser *jwt.Parser
 }
 
-// New fetches the keys, and again every maxAge (five minutes is right) until ctx ends.
-func New(ctx context.Context, issuer, audience string, maxAge time.Duration) (*Verifier, error) {
+// New fetches the keys, and again every maxAge (five minutes is right) until ctx ends. algorithm is "RS256" unless the
+// issuer was told to sign with another.
+func New(ctx context.Context, issuer, audience string, maxAge time.Duration, algorithm string) (*Verifier, error) {
 	keys, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{issuer + "/.well-known/jwks.json"}, keyfunc.Override{
 		RefreshInterval: maxAge,
 		// An unknown kid asks the issuer at most ten times as often; this long it waits for its turn and the answer.
@@ -45,7 +46,7 @@ func New(ctx context.Context, issuer, audience string, maxAge time.Duration) (*V
 		return nil, err
 	}
 	parser := jwt.NewParser(
-		jwt.WithValidMethods([]string{"RS256"}),
+		jwt.WithValidMethods([]string{algorithm}),
 		jwt.WithIssuer(issuer),
 		jwt.WithAudience(audience),
 		jwt.WithExpirationRequired(),

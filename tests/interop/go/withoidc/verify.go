@@ -27,12 +27,13 @@ type Verifier struct {
 	verifier *oidc.IDTokenVerifier
 }
 
-// New trusts a key it fetched for maxAge (five minutes is right). ctx is that of the fetches.
-func New(ctx context.Context, issuer, audience string, maxAge time.Duration) *Verifier {
+// New trusts a key it fetched for maxAge (five minutes is right). algorithm is oidc.RS256 unless the issuer was told to
+// sign with another. ctx is that of the fetches.
+func New(ctx context.Context, issuer, audience string, maxAge time.Duration, algorithm string) *Verifier {
 	keys := &keys{fresh: func() oidc.KeySet {
 		return oidc.NewRemoteKeySet(ctx, issuer+"/.well-known/jwks.json")
 	}, maxAge: maxAge}
-	config := &oidc.Config{ClientID: audience, SupportedSigningAlgs: []string{oidc.RS256}}
+	config := &oidc.Config{ClientID: audience, SupportedSigningAlgs: []string{algorithm}}
 	return &Verifier{oidc.NewVerifier(issuer, keys, config)}
 }
 

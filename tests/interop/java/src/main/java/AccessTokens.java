@@ -20,8 +20,11 @@ import java.util.Set;
 final class AccessTokens {
     private final DefaultJWTProcessor<SecurityContext> processor = new DefaultJWTProcessor<>();
 
-    /** @param maxAge for how long a fetched key is trusted without asking again; five minutes is right */
-    AccessTokens(String issuer, String audience, Duration maxAge) throws MalformedURLException {
+    /**
+     * @param maxAge for how long a fetched key is trusted without asking again; five minutes is right
+     * @param algorithm {@code JWSAlgorithm.RS256} unless the issuer was told to sign with another
+     */
+    AccessTokens(String issuer, String audience, Duration maxAge, JWSAlgorithm algorithm) throws MalformedURLException {
         long life = maxAge.toMillis();
         var url = URI.create(issuer + "/.well-known/jwks.json").toURL();
         // By default it waits half a second for an answer.
@@ -32,7 +35,7 @@ final class AccessTokens {
                 .retrying(true)
                 .build();
         processor.setJWSTypeVerifier(new DefaultJOSEObjectTypeVerifier<>(new JOSEObjectType("at+jwt")));
-        processor.setJWSKeySelector(new JWSVerificationKeySelector<>(JWSAlgorithm.RS256, keys));
+        processor.setJWSKeySelector(new JWSVerificationKeySelector<>(algorithm, keys));
         var claims = new DefaultJWTClaimsVerifier<SecurityContext>(
                 audience,
                 new JWTClaimsSet.Builder().issuer(issuer).build(),

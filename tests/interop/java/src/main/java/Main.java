@@ -1,3 +1,4 @@
+import com.nimbusds.jose.JWSAlgorithm;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.time.Duration;
@@ -6,7 +7,8 @@ import java.time.Duration;
 final class Main {
     public static void main(String[] arguments) throws Exception {
         var maxAge = Duration.ofSeconds(Long.parseLong(System.getenv("JWKS_MAX_AGE")));
-        var tokens = new AccessTokens(System.getenv("ISSUER"), System.getenv("AUDIENCE"), maxAge);
+        var algorithm = JWSAlgorithm.parse(System.getenv("ALGORITHM"));
+        var tokens = new AccessTokens(System.getenv("ISSUER"), System.getenv("AUDIENCE"), maxAge, algorithm);
         var lines = new BufferedReader(new InputStreamReader(System.in));
         for (var token = lines.readLine(); token != null; token = lines.readLine()) {
             try {
