@@ -125,8 +125,9 @@ fn the_guard_does_not_depend_on_the_server() {
 #[test]
 fn nothing_but_a_test_has_a_static() {
     let mut breaches = Vec::new();
-    for file in
-        files().iter().filter(|file| file.is_rust() && file.is_under(&["src", "guard/src", "examples"]))
+    for file in files()
+        .iter()
+        .filter(|file| file.is_rust() && file.is_under(&["src", "argon2id/src", "guard/src", "examples"]))
     {
         let code = file.code();
         let code = code.split("#[cfg(test)]").next().unwrap_or_default();
@@ -137,6 +138,55 @@ fn nothing_but_a_test_has_a_static() {
         &breaches,
         "put it into `App` (or the value that owns it) and pass it on: two servers fit in one process",
     );
+}
+
+/// Those of docs/adr/0011.
+const UNSAFE_MODULES: [&str; 2] = ["argon2id/src/kernel/avx2.rs", "argon2id/src/memory/mapping.rs"];
+
+#[test]
+fn unsafe_stands_in_two_modules_only() {
+    let words = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe trait", "unsafe extern", "unsafe_code"];
+    let breaches: Vec<_> = files()
+        .iter()
+        .filter(|file| file.is_rust() && !file.is_under(&UNSAFE_MODULES) && !file.is_under(&["tests/tidy"]))
+        .flat_map(|file| lines_that_mention(file, &words))
+        .collect();
+    assert_none(
+        &breaches,
+        "find a safe way, or write an ADR, a safety argument and a proof, and name the module here",
+    );
+    let idle: Vec<_> = UNSAFE_MODULES.iter().filter(|path| !read(path).contains("unsafe {")).collect();
+    assert!(idle.is_empty(), "nothing unsafe in {idle:?}: strike it off the list");
+}
+
+#[test]
+fn every_crate_has_the_lints_of_the_workspace() {
+    let lints = |manifest: &str, header: &str| -> Vec<String> {
+        let text = read(manifest);
+        let section = text.split(&format!("[{header}]\n")).nth(1).unwrap_or_default();
+        section
+            .lines()
+            .take_while(|line| !line.starts_with('['))
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut breaches = Vec::new();
+    for manifest in ["Cargo.toml", "guard/Cargo.toml", "examples/protected-api/Cargo.toml"] {
+        if !lints(manifest, "lints").contains(&"workspace = true".to_owned()) {
+            breaches.push(format!("{manifest}: no `[lints] workspace = true`"));
+        }
+    }
+    // The one that may not inherit: `forbid` cannot be allowed for a module.
+    for tool in ["rust", "clippy"] {
+        let own = lints("argon2id/Cargo.toml", &format!("lints.{tool}"));
+        for lint in lints("Cargo.toml", &format!("workspace.lints.{tool}")) {
+            if !own.contains(&lint.replace("\"forbid\"", "\"deny\"")) {
+                breaches.push(format!("argon2id/Cargo.toml: not {lint}"));
+            }
+        }
+    }
+    assert_none(&breaches, "copy the line from [workspace.lints] of Cargo.toml");
 }
 
 /// `NAME: Type` of every `static`, in functions and `thread_local!` too.
@@ -184,14 +234,15 @@ fn modules_use_only_modules_below_them() {
     assert_none(&breaches, "turn the arrow round: pass the value in, or move the type to the lower module");
 }
 
+/// Folders of modules.
+const MODULES: [&str; 6] =
+    ["src", "argon2id/src", "argon2id/tests/it", "guard/src", "tests/it", "guard/tests/it"];
+
 #[test]
 fn every_module_file_is_declared_by_its_parent() {
     let all = files();
     let mut breaches = Vec::new();
-    for file in all
-        .iter()
-        .filter(|file| file.is_rust() && file.is_under(&["src", "guard/src", "tests/it", "guard/tests/it"]))
-    {
+    for file in all.iter().filter(|file| file.is_rust() && file.is_under(&MODULES)) {
         let Some((folder, name)) = file.path.rsplit_once('/') else { continue };
         let stem = name.trim_end_matches(".rs");
         let (folder, stem) = match stem {

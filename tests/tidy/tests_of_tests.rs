@@ -9,7 +9,7 @@ use crate::source::{Route, Source, files, functions, names_path, read, routes};
 const LAST_ATTACK: u16 = 141;
 
 fn is_test(file: &Source) -> bool {
-    file.is_under(&["tests", "guard/tests"]) && !is_tidy(file)
+    file.is_under(&["tests", "argon2id/tests", "guard/tests"]) && !is_tidy(file)
 }
 
 fn is_tidy(file: &Source) -> bool {
