@@ -69,6 +69,7 @@ fn hasher(cost: HashCost, threads: usize) -> Hasher {
         cost,
         threads,
         queue_per_thread: 40,
+        kernel: signet_argon2id::Kernel::Auto,
         idle_memory_after: Duration::from_secs(10),
     })
     .unwrap()

@@ -14,6 +14,7 @@ use crate::config::{Config, ConfigSource, Faults};
 
 mod audit;
 mod check_config;
+mod hash_cost;
 mod keys;
 mod migrate;
 mod password_input;
@@ -39,6 +40,8 @@ enum Command {
     Migrate,
     /// Check the settings and print those in force.
     CheckConfig,
+    /// Measure what password hashes a time budget buys on this machine.
+    HashCost(hash_cost::Arguments),
     /// Make, list and change accounts.
     #[command(subcommand)]
     User(user::Command),
@@ -108,6 +111,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             Command::Serve => serve::run(config).await,
             Command::Migrate => migrate::run(&config).await,
             Command::CheckConfig => check_config::run(&config),
+            Command::HashCost(arguments) => hash_cost::run(&arguments),
             Command::User(command) => user::run(&build(config).await?, command).await,
             Command::Audit(arguments) => audit::run(&build(config).await?, arguments).await,
             Command::Keys(command) => keys::run(&build(config).await?, command).await,

@@ -31,6 +31,7 @@ pub use issuer::Issuer;
 pub use keys::{Keys, RootKeySource, RootKeyValue};
 pub use log::{Log, LogFormat};
 pub use network::Network;
+pub use parse::parse_duration;
 pub use passwords::{HashCost, Passwords};
 pub use registration::Registration;
 pub use server::Server;

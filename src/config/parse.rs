@@ -87,6 +87,15 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Raw) -> Resu
     }
 }
 
+/// The same from a command line. `Err`: what is wrong with the text, and what would be right.
+///
+/// # Errors
+/// When the text is no span within `range`.
+pub fn parse_duration(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, String> {
+    duration(range)(&Raw::Env(text.to_owned()))
+        .map_err(|Problem { problem, cure }| format!("{problem}; {cure}"))
+}
+
 /// A number of bytes within `range`: `"64KiB"`, `"1MiB"`, or bytes as a plain number.
 pub(super) fn size(range: RangeInclusive<usize>) -> impl Fn(&Raw) -> Result<usize, Problem> {
     move |raw| {

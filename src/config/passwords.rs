@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::parse::{duration, integer, quote, show_duration};
+use signet_argon2id::Kernel;
+
+use super::parse::{duration, integer, quote, show_duration, word};
 use super::reader::Reader;
 
 /// `[passwords]`.
@@ -18,6 +20,8 @@ pub struct Passwords {
     pub threads: usize,
     /// How many passwords may wait for each thread before more are turned away.
     pub queue_per_thread: usize,
+    /// Which code computes: the fastest that the machine can run, or the one that runs everywhere. The hashes are the same.
+    pub kernel: Kernel,
     /// After how much idle time a thread gives its memory back.
     pub idle_memory_after: Duration,
 }
@@ -46,20 +50,29 @@ impl Passwords {
 }
 
 impl HashCost {
+    /// The least that the settings take, in KiB.
+    pub const LEAST_MEMORY_KIB: u32 = 7_168;
+
+    /// The most, in KiB: a gibibyte.
+    pub const MOST_MEMORY_KIB: u32 = 1_048_576;
+
     /// The least memory, in KiB, that OWASP's password storage sheet recommends for so many iterations.
-    fn memory_floor(iterations: u32) -> u32 {
+    pub fn memory_floor(iterations: u32) -> u32 {
         match iterations {
             0 | 1 => 47_104,
             2 => 19_456,
             3 => 12_288,
             4 => 9_216,
-            _ => 7_168,
+            _ => Self::LEAST_MEMORY_KIB,
         }
     }
 
     fn read(reader: &mut Reader) -> Self {
         let default = Self::default();
-        let memory = reader.take("passwords.cost.memory_kib", integer(7_168..=1_048_576));
+        let memory = reader.take(
+            "passwords.cost.memory_kib",
+            integer(Self::LEAST_MEMORY_KIB.into()..=Self::MOST_MEMORY_KIB.into()),
+        );
         let iterations = reader.take("passwords.cost.iterations", integer(1..=16));
         let parallelism = reader.take("passwords.cost.parallelism", integer(1..=4));
         let cost = Self {
@@ -86,7 +99,8 @@ impl Default for Passwords {
             cost: HashCost::default(),
             threads: 0,
             queue_per_thread: 40,
-            idle_memory_after: Duration::from_secs(10),
+            kernel: Kernel::Auto,
+            idle_memory_after: Duration::from_secs(5),
         }
     }
 }
@@ -103,6 +117,9 @@ impl Passwords {
             queue_per_thread: reader
                 .take("passwords.queue_per_thread", integer(1..=10_000))
                 .unwrap_or(default.queue_per_thread),
+            kernel: reader
+                .take("passwords.kernel", word(&[("auto", Kernel::Auto), ("portable", Kernel::Portable)]))
+                .unwrap_or(default.kernel),
             idle_memory_after: reader
                 .take(
                     "passwords.idle_memory_after",
@@ -119,6 +136,7 @@ impl Passwords {
             ("passwords.max_length", self.max_length.to_string()),
             ("passwords.threads", self.threads.to_string()),
             ("passwords.queue_per_thread", self.queue_per_thread.to_string()),
+            ("passwords.kernel", quote(if self.kernel == Kernel::Portable { "portable" } else { "auto" })),
             ("passwords.idle_memory_after", quote(&show_duration(self.idle_memory_after))),
             ("passwords.cost.memory_kib", self.cost.memory_kib.to_string()),
             ("passwords.cost.iterations", self.cost.iterations.to_string()),

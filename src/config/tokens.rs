@@ -6,12 +6,16 @@ use signet_guard::{Algorithm, Scope, ScopeToken};
 
 use super::fault::Problem;
 use super::issuer::Issuer;
-use super::parse::{duration, list, parsed, quote, quote_list, show_duration};
+use super::parse::{duration, list, parsed, quote, quote_list, show_duration, word};
 use super::reader::{Raw, Reader};
 use crate::rotation::LONGEST_MAX_AGE;
 
 /// Longest list of scopes, in bytes as a token carries it.
 const LONGEST_SCOPE: usize = 1000;
+
+/// What there are keys for.
+const ALGORITHMS: &[(&str, Algorithm)] =
+    &[("RS256", Algorithm::Rs256), ("ES256", Algorithm::Es256), ("EdDSA", Algorithm::EdDsa)];
 
 /// Seconds of a day.
 const DAY: u64 = 86_400;
@@ -88,7 +92,7 @@ impl Tokens {
                 .take("tokens.jwks_max_age", duration(max_age))
                 .unwrap_or(default.jwks_max_age),
             signing_algorithm: reader
-                .take("tokens.signing_algorithm", parsed(algorithm))
+                .take("tokens.signing_algorithm", word(ALGORITHMS))
                 .unwrap_or(default.signing_algorithm),
         }
     }
@@ -115,12 +119,6 @@ fn audience(text: &str) -> Result<String, Problem> {
         "is not one word of at most 255 visible ASCII letters",
         "write a URL or a name without spaces, such as https://api.example.com",
     ))
-}
-
-fn algorithm(text: &str) -> Result<Algorithm, Problem> {
-    Algorithm::ALL.iter().copied().find(|known| known.as_str() == text).ok_or_else(|| {
-        Problem::new("is no algorithm that Signet signs with", "choose \"RS256\", \"ES256\" or \"EdDSA\"")
-    })
 }
 
 /// They travel in every token, and a request's header has little room.

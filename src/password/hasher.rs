@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use argon2::Params;
 use argon2::password_hash::phc::{Output, Salt};
-use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use signet_argon2id::{Argon2id, Inputs, Kernel, KernelUnavailable};
 use zeroize::Zeroizing;
 
 use super::memory::Blocks;
@@ -80,6 +81,9 @@ pub enum HasherError {
     /// The configured cost is none Argon2 knows.
     #[error("passwords.cost: {0}")]
     Cost(argon2::Error),
+    /// The configured kernel needs another machine.
+    #[error("passwords.kernel: {0}")]
+    Kernel(#[from] KernelUnavailable),
     /// The hash that stands in for unknown users could not be made or does not parse: they would be told apart.
     #[error("the hash that stands in for unknown users could not be made from passwords.cost")]
     Dummy,
@@ -94,8 +98,15 @@ pub struct Hasher {
     pool: Arc<CpuPool<Blocks>>,
     /// Places of the queue that strangers leave.
     kept: usize,
-    cost: HashCost,
+    method: Method,
     dummy: Arc<str>,
+}
+
+/// How a password is hashed.
+#[derive(Debug, Clone, Copy)]
+struct Method {
+    cost: HashCost,
+    kernel: Kernel,
 }
 
 impl Hasher {
@@ -107,7 +118,9 @@ impl Hasher {
         let cost = settings.cost;
         Params::new(cost.memory_kib, cost.iterations, cost.parallelism, Some(OUTPUT_BYTES))
             .map_err(HasherError::Cost)?;
-        let dummy = make_dummy(&cost)?;
+        let method = Method { cost, kernel: settings.kernel };
+        method.check()?;
+        let dummy = make_dummy(&method)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if settings.threads == 0 { cores } else { settings.threads };
         let queue = threads.saturating_mul(settings.queue_per_thread);
@@ -122,7 +135,7 @@ impl Hasher {
             Blocks::default,
         )
         .map_err(HasherError::Threads)?;
-        Ok(Self { pool: Arc::new(pool), kept: queue / 4, cost, dummy: dummy.into_string().into() })
+        Ok(Self { pool: Arc::new(pool), kept: queue / 4, method, dummy: dummy.into_string().into() })
     }
 
     /// Takes a place in the queue, for whoever has something to do before the password may be looked at: when there is
@@ -143,7 +156,7 @@ impl Hasher {
     }
 
     fn place(&self, place: cpu_pool::Place<Blocks>) -> Place {
-        Place { place, cost: self.cost, dummy: Arc::clone(&self.dummy) }
+        Place { place, method: self.method, dummy: Arc::clone(&self.dummy) }
     }
 
     /// As [`Place::hash`], with the place taken now.
@@ -168,7 +181,7 @@ impl Hasher {
 #[must_use = "a place that is dropped is given back"]
 pub struct Place {
     place: cpu_pool::Place<Blocks>,
-    cost: HashCost,
+    method: Method,
     dummy: Arc<str>,
 }
 
@@ -178,8 +191,8 @@ impl Place {
     /// # Errors
     /// [`HashError`]: the turn did not come in time, the machine gave no memory, or the service stops.
     pub async fn hash(self, password: Password) -> Result<PhcString, HashError> {
-        let cost = self.cost;
-        let hashed = self.place.submit(move |blocks| hash(&password, &cost, blocks));
+        let method = self.method;
+        let hashed = self.place.submit(move |blocks| hash(&password, &method, blocks));
         hashed.begun_within(LONGEST_WAIT).await??
     }
 
@@ -195,7 +208,8 @@ impl Place {
     /// # Errors
     /// [`HashError`]: the turn did not come in time, the machine gave no memory, or the service stops.
     pub async fn verify(self, password: Password, stored: Option<&str>) -> Result<Verdict, HashError> {
-        let cost = self.cost;
+        let method = self.method;
+        let cost = method.cost;
         // Parsed by the caller's thread: it is bounded and takes a microsecond.
         let candidate = match stored {
             Some(text) => Stored::parse(text, &cost).map_err(|_| Verdict::Corrupt),
@@ -203,7 +217,7 @@ impl Place {
         };
         match candidate {
             Ok(stored) => {
-                let verdict = self.place.submit(move |blocks| verify(&password, &stored, &cost, blocks));
+                let verdict = self.place.submit(move |blocks| verify(&password, &stored, &method, blocks));
                 verdict.begun_within(LONGEST_WAIT).await??
             }
             Err(verdict) => {
@@ -211,7 +225,7 @@ impl Place {
                 let dummy = Stored::parse(&self.dummy, &cost).map_err(|_| HashError::Engine)?;
                 let verified = self
                     .place
-                    .submit(move |blocks| verify(&password, &dummy, &cost, blocks).map(|_| verdict));
+                    .submit(move |blocks| verify(&password, &dummy, &method, blocks).map(|_| verdict));
                 verified.begun_within(LONGEST_WAIT).await??
             }
         }
@@ -220,28 +234,33 @@ impl Place {
 
 impl std::fmt::Debug for Hasher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hasher").field("pool", &self.pool).field("cost", &self.cost).finish_non_exhaustive()
+        f.debug_struct("Hasher")
+            .field("pool", &self.pool)
+            .field("method", &self.method)
+            .finish_non_exhaustive()
     }
 }
 
-fn make_dummy(cost: &HashCost) -> Result<PhcString, HasherError> {
+fn make_dummy(method: &Method) -> Result<PhcString, HasherError> {
     let mut random = Zeroizing::new([0; 32]);
     aws_lc_rs::rand::fill(&mut *random).map_err(|_| HasherError::Dummy)?;
     let password = Password::new(random.iter().map(|&byte| char::from(byte)).collect::<String>());
-    let dummy = hash(&password, cost, &mut Blocks::default()).map_err(|_| HasherError::Dummy)?;
-    match Stored::parse(dummy.as_str(), cost) {
-        Ok(stored) if !stored.is_outdated(cost) => Ok(dummy),
+    let dummy = hash(&password, method, &mut Blocks::default()).map_err(|_| HasherError::Dummy)?;
+    match Stored::parse(dummy.as_str(), &method.cost) {
+        Ok(stored) if !stored.is_outdated(&method.cost) => Ok(dummy),
         _ => Err(HasherError::Dummy),
     }
 }
 
-fn hash(password: &Password, cost: &HashCost, blocks: &mut Blocks) -> Result<PhcString, HashError> {
+fn hash(password: &Password, method: &Method, blocks: &mut Blocks) -> Result<PhcString, HashError> {
+    let cost = &method.cost;
     let mut salt = [0; SALT_BYTES];
     aws_lc_rs::rand::fill(&mut salt).map_err(|_| HashError::Engine)?;
     let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, Some(OUTPUT_BYTES))
         .map_err(|_| HashError::Engine)?;
     let mut output = [0; OUTPUT_BYTES];
-    compute(&params, password, &salt, &mut output, blocks)?;
+    method.compute(&params, password, &salt, &mut output, blocks)?;
+    blocks.clear(method.kept());
     let stored = Stored {
         params,
         salt: Salt::new(&salt).map_err(|_| HashError::Engine)?,
@@ -253,17 +272,16 @@ fn hash(password: &Password, cost: &HashCost, blocks: &mut Blocks) -> Result<Phc
 fn verify(
     password: &Password,
     stored: &Stored,
-    cost: &HashCost,
+    method: &Method,
     blocks: &mut Blocks,
 ) -> Result<Verdict, HashError> {
     let mut output = Zeroizing::new([0; Output::MAX_LENGTH]);
     let output = output.get_mut(..stored.output.len()).ok_or(HashError::Engine)?;
-    compute(&stored.params, password, stored.salt.as_ref(), output, blocks)?;
-    let kept = usize::try_from(cost.memory_kib).unwrap_or(usize::MAX);
-    blocks.keep_at_most(kept);
-    make_up(password, stored, cost, blocks)?;
+    method.compute(&stored.params, password, stored.salt.as_ref(), output, blocks)?;
+    make_up(password, stored, method, blocks)?;
+    blocks.clear(method.kept());
     Ok(match verify_slices_are_equal(output, stored.output.as_bytes()) {
-        Ok(()) => Verdict::Match { outdated: stored.is_outdated(cost) },
+        Ok(()) => Verdict::Match { outdated: stored.is_outdated(&method.cost) },
         Err(_) => Verdict::Mismatch,
     })
 }
@@ -273,11 +291,17 @@ fn verify(
 fn make_up(
     password: &Password,
     stored: &Stored,
-    cost: &HashCost,
+    method: &Method,
     blocks: &mut Blocks,
 ) -> Result<(), HashError> {
-    for params in missing_rounds(&stored.params, cost).into_iter().flatten() {
-        compute(&params, password, &[0; SALT_BYTES], &mut *Zeroizing::new([0; OUTPUT_BYTES]), blocks)?;
+    for params in missing_rounds(&stored.params, &method.cost).into_iter().flatten() {
+        method.compute(
+            &params,
+            password,
+            &[0; SALT_BYTES],
+            &mut *Zeroizing::new([0; OUTPUT_BYTES]),
+            blocks,
+        )?;
     }
     Ok(())
 }
@@ -294,18 +318,34 @@ fn missing_rounds(stored: &Params, cost: &HashCost) -> [Option<Params>; 2] {
     })
 }
 
-fn compute(
-    params: &Params,
-    password: &Password,
-    salt: &[u8],
-    output: &mut [u8],
-    blocks: &mut Blocks,
-) -> Result<(), HashError> {
-    let memory = blocks.at_least(params.block_count()).map_err(|_| HashError::OutOfMemory)?;
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone())
-        .hash_password_into_with_memory(password.as_str().as_bytes(), salt, output, memory)
-        // The lengths were checked with the parameters; too little memory is what is left.
-        .map_err(|_| HashError::OutOfMemory)
+impl Method {
+    fn check(&self) -> Result<(), HasherError> {
+        let HashCost { memory_kib, iterations, parallelism } = self.cost;
+        let params = signet_argon2id::Params::new(memory_kib, iterations, parallelism);
+        Argon2id::with_kernel(params.map_err(|_| HasherError::Dummy)?, self.kernel)?;
+        Ok(())
+    }
+
+    /// The blocks that a thread keeps.
+    fn kept(&self) -> usize {
+        usize::try_from(self.cost.memory_kib).unwrap_or(usize::MAX)
+    }
+
+    fn compute(
+        &self,
+        params: &Params,
+        password: &Password,
+        salt: &[u8],
+        output: &mut [u8],
+        blocks: &mut Blocks,
+    ) -> Result<(), HashError> {
+        let params = signet_argon2id::Params::new(params.m_cost(), params.t_cost(), params.p_cost());
+        let params = params.map_err(|_| HashError::Engine)?;
+        let argon2id = Argon2id::with_kernel(params, self.kernel).map_err(|_| HashError::Engine)?;
+        let memory = blocks.at_least(params.block_count()).map_err(|_| HashError::OutOfMemory)?;
+        let inputs = Inputs::new(password.as_str().as_bytes(), salt);
+        argon2id.hash_into(&inputs, memory, output).map_err(|_| HashError::Engine)
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Passwords: what one may be ([`Policy`]), and how one is kept and compared ([`Hasher`]).
 
 mod blocklist;
+mod budget;
 mod hasher;
 mod memory;
 mod pattern;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 use zeroize::Zeroizing;
 
+pub use budget::{BudgetError, Offer, kernel_of, offers};
 pub use hasher::{HashError, Hasher, HasherError, Place, Verdict};
 pub use phc::PhcString;
 pub use policy::{Context, Policy, PolicyFault};

@@ -130,6 +130,26 @@ fn a_key_of_ones_own_signs_when_it_was_imported_before_the_first_start() {
 }
 
 #[test]
+fn what_a_hash_may_cost_is_measured_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| signet(folder.path(), &[&["hash-cost"], arguments].concat(), "");
+    let offers = run(&["--target", "300ms", "--json"]);
+    let offers: Vec<Value> = serde_json::from_slice(&offers.stdout).unwrap();
+    assert!(offers.iter().any(|offer| offer["kernel"] == "portable"), "{offers:?}");
+    for offer in &offers {
+        assert!(
+            offer["memory_kib"].as_u64().unwrap() > 7_168 && offer["takes_ms"].as_f64().unwrap() > 0.0,
+            "{offer}"
+        );
+    }
+    let said = printed(&run(&["--target", "300ms"]));
+    assert!(said.contains("What 300 ms buy") && said.contains("kernel portable  iterations = 1"), "{said}");
+    let refused = run(&["--target", "1h"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(printed(&refused).contains("from 10ms to 5s"), "{}", printed(&refused));
+}
+
+#[test]
 fn signing_keys_are_listed_rotated_and_withdrawn_beside_a_running_server() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

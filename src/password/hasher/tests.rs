@@ -11,6 +11,7 @@ fn settings(cost: HashCost) -> Passwords {
         cost,
         threads: 1,
         queue_per_thread: 40,
+        kernel: signet_argon2id::Kernel::Auto,
         idle_memory_after: Duration::from_secs(10),
     }
 }
@@ -43,7 +44,22 @@ async fn hashes_are_those_of_the_argon2_crate() {
     let hasher = Hasher::start(&settings(CHEAP)).unwrap();
     let stored = hasher.hash(password("moonlit harbour")).await.unwrap();
     let parsed = argon2::PasswordHash::new(stored.as_str()).unwrap();
-    argon2::PasswordVerifier::verify_password(&Argon2::default(), b"moonlit harbour", &parsed).unwrap();
+    argon2::PasswordVerifier::verify_password(&argon2::Argon2::default(), b"moonlit harbour", &parsed)
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_one_kernel_hashed_the_other_verifies() {
+    let [auto, portable] = [Kernel::Auto, Kernel::Portable]
+        .map(|kernel| Hasher::start(&Passwords { kernel, ..settings(CHEAP) }).unwrap());
+    for (one, other) in [(&auto, &portable), (&portable, &auto)] {
+        let stored = one.hash(password("moonlit harbour")).await.unwrap();
+        assert_eq!(
+            verdict(other, "moonlit harbour", Some(stored.as_str())).await,
+            Verdict::Match { outdated: false }
+        );
+        assert_eq!(verdict(other, "moonlit harbor", Some(stored.as_str())).await, Verdict::Mismatch);
+    }
 }
 
 #[tokio::test]
@@ -261,7 +277,6 @@ fn resident_memory_falls_when_idle() {
         Hasher::start(&Passwords { threads: 2, idle_memory_after: Duration::from_secs(1), ..settings(cost) })
             .unwrap();
     let at_rest = resident_kib();
-    // The second round is what matters: glibc treats the first large block alone as a mapping in any case.
     for round in 1..=3 {
         let peak = runtime.block_on(async {
             let (a, b) = (hasher.hash(password("moonlit harbour")), hasher.hash(password("moonlit harbour")));
