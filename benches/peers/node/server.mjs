@@ -80,7 +80,6 @@ async function serve() {
       scope: "signet:account",
       auth_time: now,
       sid: session,
-      roles: [],
       status: { status_list: { idx: serial, uri: `${issuer}/status/0` } },
     });
     return {

@@ -97,7 +97,6 @@ def sign_in(credentials: Credentials) -> dict | None:
         "scope": "signet:account",
         "auth_time": now,
         "sid": session,
-        "roles": [],
         "status": {"status_list": {"idx": serial, "uri": f"{ISSUER}/status/0"}},
     }
     return {
