@@ -146,7 +146,7 @@ fn logins(whole: SocketAddr, signet: &Signet) -> bool {
     let hashes = threads * HASHES_PER_THREAD;
     let mut rounds = Vec::new();
     for _ in 0..=LOGIN_ROUNDS {
-        let bare = bare.measure(HASHES_PER_THREAD);
+        let bare = bare.measure(hashes);
         let login = timed(|| sign_in(whole, hashes));
         rounds.push((bare, login));
     }

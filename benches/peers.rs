@@ -52,7 +52,7 @@ const ACCOUNTS_EACH: usize = 8;
 const ACCOUNTS: usize = 32 * ACCOUNTS_EACH;
 const ROUNDS: usize = 9;
 const TURN: Duration = Duration::from_secs(2);
-const HASHES_PER_THREAD: usize = 40;
+const HASHES: usize = 80;
 
 const SCHEMA: &str = include_str!("peers/schema.sql");
 
@@ -232,9 +232,7 @@ fn round(number: usize, in_flight: usize, contenders: &mut [Contender], bare: &m
         let at = (number + turn) % (contenders.len() + 1);
         match contenders.get(at) {
             Some(contender) => sign_ins[at] = Some(sign_in(contender, in_flight)),
-            None => {
-                hashes = Some(Cost::of(bare.threads() * HASHES_PER_THREAD, bare.measure(HASHES_PER_THREAD)))
-            }
+            None => hashes = Some(Cost::of(HASHES, bare.measure(HASHES))),
         }
     }
     Round { sign_ins: sign_ins.into_iter().map(Option::unwrap).collect(), bare: hashes.unwrap() }

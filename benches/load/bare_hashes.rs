@@ -1,5 +1,6 @@
 //! What the `argon2` crate can do with nothing around it, its memory kept.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
@@ -31,16 +32,18 @@ impl BareHashes {
         self.memory.len()
     }
 
-    /// So many hashes on every thread: the wall time, and the CPU of all threads but the caller's.
-    pub fn measure(&mut self, each: usize) -> (Duration, Duration) {
+    /// So many hashes: the wall time, and the CPU of all threads but the caller's.
+    pub fn measure(&mut self, count: usize) -> (Duration, Duration) {
+        // Shared out one by one: with a part for each, all would wait for the thread that had neighbours.
+        let begun = AtomicUsize::new(0);
         let (before, started) = (clocks::others(), Instant::now());
         std::thread::scope(|scope| {
             for blocks in &mut self.memory {
-                let params = self.params.clone();
+                let (params, begun) = (self.params.clone(), &begun);
                 scope.spawn(move || {
                     // The pool's priority: otherwise the neighbours on the machine would decide the ratio.
                     clocks::nice(10);
-                    for _ in 0..each {
+                    while begun.fetch_add(1, Ordering::Relaxed) < count {
                         std::hint::black_box(hash(&params, blocks));
                     }
                 });
