@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::HttpResponse;
 use actix_web::web;
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use load::bare_hashes::BareHashes;
 use load::connection::Connection;
 use load::figures::{goal, median};
 use load::server::{Signet, bare};
@@ -176,21 +176,12 @@ fn measure(case: &Case, connections: usize) -> Cost {
 
 fn logins(whole: SocketAddr, signet: &Signet) -> bool {
     let cost = signet.app.config.passwords.cost;
-    let threads = std::thread::available_parallelism().unwrap().get();
+    let mut bare = BareHashes::new(cost);
+    let threads = bare.threads();
     let hashes = threads * HASHES_PER_THREAD;
-    let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, Some(32)).unwrap();
-    let mut memory: Vec<_> = (0..threads).map(|_| vec![Block::new(); params.block_count()]).collect();
     let mut rounds = Vec::new();
     for _ in 0..=LOGIN_ROUNDS {
-        let bare = timed(|| {
-            std::thread::scope(|scope| {
-                for blocks in &mut memory {
-                    let params = params.clone();
-                    scope.spawn(move || hash_bare(params, blocks));
-                }
-            });
-            Duration::ZERO
-        });
+        let bare = bare.measure(hashes);
         let login = timed(|| sign_in(whole, hashes));
         rounds.push((bare, login));
     }
@@ -238,17 +229,4 @@ fn sign_in(whole: SocketAddr, count: usize) -> Duration {
         })
         .collect();
     clients.into_iter().map(|client| client.join().unwrap()).sum()
-}
-
-/// At the pool's priority: otherwise the neighbours on the machine would decide the ratio.
-fn hash_bare(params: Params, blocks: &mut [Block]) {
-    clocks::nice(10);
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    for _ in 0..HASHES_PER_THREAD {
-        let mut output = [0; 32];
-        argon2
-            .hash_password_into_with_memory(b"moonlit harbour", &[7; 16], &mut output, &mut *blocks)
-            .unwrap();
-        std::hint::black_box(output);
-    }
 }

@@ -25,9 +25,10 @@ install_packages() {
     fi
 }
 
-# python_environment: a virtual environment under target with the pinned clients; sets PYTHON.
+# python_environment [FOLDER REQUIREMENTS]: a virtual environment with those packages, by default the pinned clients under
+# target; sets PYTHON.
 python_environment() {
-    local folder=target/python wanted=tests/interop/python/requirements.txt
+    local folder=${1:-target/python} wanted=${2:-tests/interop/python/requirements.txt}
     PYTHON=$PWD/$folder/bin/python
     if [ ! -x "$PYTHON" ] || ! cmp -s "$wanted" "$folder/installed.txt"; then
         rm -rf "$folder"
@@ -39,9 +40,10 @@ python_environment() {
     export PYTHON
 }
 
-# node_environment: the verifier in Node and its pinned library under target/interop/node.
+# node_environment [FOLDER SOURCES]: scripts for Node and their pinned packages, by default the verifier under
+# target/interop/node. No package's own script is run.
 node_environment() {
-    local folder=target/interop/node sources=tests/interop/node
+    local folder=${1:-target/interop/node} sources=${2:-tests/interop/node}
     mkdir -p "$folder"
     if ! cmp -s "$sources/package-lock.json" "$folder/node_modules/installed.json"; then
         cp "$sources"/package{,-lock}.json "$folder"
@@ -50,6 +52,19 @@ node_environment() {
         cp "$sources/package-lock.json" "$folder/node_modules/installed.json"
     fi
     cp "$sources"/*.mjs "$folder"
+}
+
+# peers_environment: what benches/peers.rs races against, under target/peers.
+peers_environment() {
+    local folder=target/peers/node built=node_modules/better-sqlite3/build/Release/better_sqlite3.node
+    python_environment target/peers/python benches/peers/python/requirements.txt
+    node_environment "$folder" benches/peers/node
+    if [ ! -f "$folder/$built" ]; then
+        say "building better-sqlite3 (two minutes, once)"
+        # From the sources whose digest the lock has, not the binary that its script would fetch from elsewhere.
+        npm_config_build_from_source=true quietly npm rebuild --prefix "$folder" better-sqlite3 \
+            || die "better-sqlite3 could not be built: it needs a C++ compiler, make and Node's headers (npm fetches them)"
+    fi
 }
 
 # at_least WANTED FOUND: whether a version, of numbers and dots, is that new.

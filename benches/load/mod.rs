@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
+pub mod bare_hashes;
 pub mod callers;
 pub mod clocks;
 pub mod connection;
@@ -10,8 +11,10 @@ pub mod figures;
 pub mod grants;
 pub mod held;
 pub mod memory;
+pub mod peer;
 pub mod polls;
 pub mod probe;
+pub mod processes;
 pub mod program;
 pub mod server;
 

@@ -42,6 +42,11 @@ impl Program {
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
 }
 
 impl Drop for Program {
