@@ -201,7 +201,7 @@ impl Place {
     ///
     /// The time does not tell which it was: a missing or corrupt hash takes as long as one of the configured cost. One
     /// of an older, cheaper cost is made up to the same amount of memory filled. Two gaps remain until the owner's next
-    /// sign-in replaces the hash: less memory filled more often is a little faster (measured: 0.91 of the time for
+    /// sign-in replaces the hash: less memory filled more often is a little faster (the portable kernel: 0.91 of the time for
     /// m=12288 t=3 and 0.84 for m=4096 t=3, against m=19456 t=2), and a *costlier* stored hash takes longer by the
     /// difference.
     ///

@@ -25,6 +25,19 @@ fn no_file_names_somebodys_machine() {
 }
 
 #[test]
+fn no_merge_was_left_half_done() {
+    let mut breaches = Vec::new();
+    for file in files() {
+        for (number, line) in file.text.lines().enumerate() {
+            if ["<<<<<<< ", ">>>>>>> "].iter().any(|marker| line.starts_with(marker)) {
+                breaches.push(format!("{}:{}: {line}", file.path, number + 1));
+            }
+        }
+    }
+    assert_none(&breaches, "choose what stays of the two sides, and remove the marks");
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let mut breaches = Vec::new();
     for file in files().iter().filter(|file| file.path.ends_with(".md")) {
