@@ -25,9 +25,6 @@ pub const REPLICA_LIFE: Duration = Duration::from_secs(60);
 /// What the keys of device proofs are derived for. Another word here would make every known device a stranger.
 const DEVICE_KEYS: &str = "device-proof";
 
-/// How often a signing key may be changed by somebody else while it is sealed anew.
-const ATTEMPTS: usize = 5;
-
 /// Why the root keys are as they were.
 #[derive(Debug, thiserror::Error)]
 pub enum RootKeysError {
@@ -240,27 +237,28 @@ pub async fn activate(app: &App, number: u32) -> Result<Activated, RootKeysError
         None => return Err(RootKeysError::Unknown { number, found: roots.ids().join(", ") }),
     };
     roots.activate(&id);
-    let mut resealed = 0;
-    for _ in 0..ATTEMPTS {
-        let rows = signing_keys::stored(app).await?;
-        signing_keys::require_all(&roots, &rows, &app.config.keys.root_key)?;
+    loop {
+        let stored = signing_keys::read(app).await?;
+        signing_keys::require_all(&roots, &stored.rows, &app.config.keys.root_key)?;
         let change = Activation {
             now: app.clock.now(),
             id: id.clone(),
-            resealed: reseal(&roots, rows)?,
+            version: stored.keyring.version,
+            resealed: reseal(&roots, stored.rows)?,
             row: operator_row(app, &Event::RootKeyActivated(&id)),
         };
-        let outcome = app.db.write(change, |tx, change| Box::pin(change.make(tx))).await?;
-        let done = outcome.map_err(|replicas| RootKeysError::NotReported { id: id.clone(), replicas })?;
-        if done.is_new {
+        let resealed = change.resealed.len();
+        let is_new = match app.db.write(change, |tx, change| Box::pin(change.make(tx))).await {
+            Err(StoreError::Overtaken) => continue,
+            outcome => {
+                outcome?.map_err(|replicas| RootKeysError::NotReported { id: id.clone(), replicas })?
+            }
+        };
+        if is_new {
             audit::record(&Event::RootKeyActivated(&id));
         }
-        resealed += done.resealed;
-        if done.left == 0 {
-            break;
-        }
+        return Ok(Activated { id, resealed });
     }
-    Ok(Activated { id, resealed })
 }
 
 /// The signing keys that are sealed under an older root key: each sealed anew, and as it was.
@@ -288,20 +286,15 @@ fn reseal(
 struct Activation {
     now: Timestamp,
     id: String,
+    /// Of the keyring when it was read.
+    version: i64,
     resealed: Vec<(SigningKeyRow, Vec<u8>)>,
     row: AuditRow,
 }
 
-struct Done {
-    is_new: bool,
-    resealed: usize,
-    /// Signing keys that somebody changed meanwhile.
-    left: usize,
-}
-
 impl Activation {
-    /// `Err`: the replicas that have not read the key; nothing was written.
-    async fn make(&self, tx: &mut crate::store::Tx) -> Result<Result<Done, Vec<String>>, StoreError> {
+    /// Whether the key was not the active one. `Err`: the replicas that have not read it; nothing was written.
+    async fn make(&self, tx: &mut crate::store::Tx) -> Result<Result<bool, Vec<String>>, StoreError> {
         let before = tx.hold_active_root_key().await?;
         let replicas = tx.replicas_since(self.now.minus(REPLICA_LIFE)).await?;
         let without: Vec<String> = replicas
@@ -312,19 +305,22 @@ impl Activation {
         if !without.is_empty() {
             return Ok(Err(without));
         }
-        let mut resealed = 0;
-        for (row, sealed) in &self.resealed {
-            resealed += usize::from(tx.reseal_signing_key(row, sealed).await?);
+        // A key that was made meanwhile is sealed under the older root key, and would be lost with it. Whoever is making
+        // one now is overtaken by this, and seals it again.
+        if !tx.change_keyring(self.version).await? {
+            return Err(StoreError::Overtaken);
         }
-        if resealed > 0 {
-            tx.move_keyring(1).await?;
+        for (row, sealed) in &self.resealed {
+            if !tx.reseal_signing_key(row, sealed).await? {
+                return Err(StoreError::Overtaken);
+            }
         }
         let is_new = before.as_deref() != Some(&self.id);
         if is_new {
             tx.set_active_root_key(&self.id).await?;
             tx.append_audit(&self.row).await?;
         }
-        Ok(Ok(Done { is_new, resealed, left: self.resealed.len() - resealed }))
+        Ok(Ok(is_new))
     }
 }
 

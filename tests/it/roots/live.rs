@@ -6,9 +6,10 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::json;
 use signet::config::Keys;
-use signet::flow::restore;
 use signet::flow::root_keys::{self, RootKeysError};
+use signet::flow::{restore, signing_keys};
 use signet::store::{ReplicaRow, Tx};
+use signet_guard::Algorithm;
 
 use crate::helpers::app::{PASSWORD, TestApp, json_of};
 use crate::helpers::db::{TestDatabase, on_both_engines};
@@ -142,6 +143,35 @@ on_both_engines! {
         root_keys::run_once(&other.app).await;
         assert_eq!(other.get("/health/ready").await.status(), StatusCode::OK);
         assert_eq!(other.app.replica.root_key_ids()[0], id);
+    }
+
+    // It would be lost with the older root key.
+    async fn a_signing_key_that_is_made_meanwhile_is_not_left_under_the_older_root_key(database) {
+        let folder = tempfile::tempdir().unwrap();
+        let app = TestApp::spawn_with(|config| {
+            config.database = database.config.clone();
+            config.keys = Keys::in_dir(folder.path().to_owned());
+            config.tokens.signing_algorithm = Algorithm::Es256;
+        })
+        .await;
+        root_keys::add(&app.app).await.unwrap();
+        root_keys::run_once(&app.app).await;
+        let left = "SELECT count(*) FROM signing_keys
+            WHERE root_key_id <> (SELECT root_key_id FROM active_root_key)";
+        let mut outside = database.outside().await;
+        let import = async {
+            for _ in 0..40 {
+                let key = rcgen::KeyPair::generate().unwrap();
+                signing_keys::import(&app.app, &key.serialize_pem()).await.unwrap();
+            }
+        };
+        let change = async {
+            for round in 0..40 {
+                root_keys::activate(&app.app, 2 - round % 2).await.unwrap();
+                assert_eq!(outside.number(left).await, 0, "round {round}");
+            }
+        };
+        tokio::join!(import, change);
     }
 }
 
