@@ -16,10 +16,11 @@ const NICE: i32 = 10;
 #[derive(Default)]
 pub struct KeyMaker(Mutex<Option<Making>>);
 
-struct Making {
-    algorithm: Algorithm,
-    answer: Pending<Result<PrivateKey, GenerateError>>,
-    _thread: CpuPool<()>,
+enum Making {
+    /// It is not known to be made.
+    Begun { algorithm: Algorithm, answer: Pending<Result<PrivateKey, GenerateError>>, _thread: CpuPool<()> },
+    /// It was made, and could not be used yet.
+    Made(PrivateKey),
 }
 
 impl KeyMaker {
@@ -29,20 +30,31 @@ impl KeyMaker {
     /// When it could not be made. The next call begins anew.
     pub fn take(&self, algorithm: Algorithm, bits: u32) -> Result<Option<PrivateKey>, GenerateError> {
         let mut making = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Making { answer, .. }) = making.as_mut().filter(|making| making.algorithm == algorithm) {
-            let answer = answer.now_or_never();
-            if answer.is_some() {
-                *making = None;
+        match making.take() {
+            Some(Making::Made(key)) if key.public_jwk().algorithm() == algorithm => return Ok(Some(key)),
+            Some(Making::Begun { algorithm: begun, mut answer, _thread }) if begun == algorithm => {
+                return match (&mut answer).now_or_never() {
+                    Some(answer) => answer.unwrap_or(Err(GenerateError::Interrupted)).map(Some),
+                    None => {
+                        *making = Some(Making::Begun { algorithm, answer, _thread });
+                        Ok(None)
+                    }
+                };
             }
-            return answer.map(|answer| answer.unwrap_or(Err(GenerateError::Interrupted))).transpose();
+            _ => {}
         }
         let settings = PoolSettings { name: "make-key", threads: 1, queue: 1, nice: NICE, idle_after: None };
         let thread = CpuPool::start(&settings, || ()).map_err(|_| GenerateError::Interrupted)?;
         let answer = thread
             .submit(move |()| PrivateKey::generate(algorithm, bits))
             .map_err(|_| GenerateError::Interrupted)?;
-        *making = Some(Making { algorithm, answer, _thread: thread });
+        *making = Some(Making::Begun { algorithm, answer, _thread: thread });
         Ok(None)
+    }
+
+    /// The key could not be used: it is what the next call of [`KeyMaker::take`] answers.
+    pub fn put_back(&self, key: PrivateKey) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Making::Made(key));
     }
 
     /// Nobody wants the key any more, made or not.
@@ -66,7 +78,10 @@ mod tests {
                 None => tokio::task::yield_now().await,
             }
         };
-        assert_eq!(key.public_jwk().algorithm(), Algorithm::Rs256);
+        let jwk = key.public_jwk();
+        assert_eq!(jwk.algorithm(), Algorithm::Rs256);
+        maker.put_back(key);
+        assert_eq!(maker.take(Algorithm::Rs256, 2048).unwrap().unwrap().public_jwk().kid(), jwk.kid());
         assert!(maker.take(Algorithm::Rs256, 1024).unwrap().is_none());
         let refused = loop {
             match maker.take(Algorithm::Rs256, 1024) {
@@ -90,5 +105,7 @@ mod tests {
             }
         };
         assert_eq!(key.public_jwk().algorithm(), Algorithm::EdDsa);
+        maker.put_back(key);
+        assert!(maker.take(Algorithm::Es256, 0).unwrap().is_none());
     }
 }

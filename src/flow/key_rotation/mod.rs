@@ -19,6 +19,7 @@ use super::signing_keys::{self, SigningKeysError, Stored};
 use super::{clock_check, restore, root_keys, status};
 use crate::app::App;
 use crate::config::Config;
+use crate::jose::PrivateKey;
 use crate::replica::News;
 use crate::rotation::{self, Known, Outlook, Policy, Step};
 
@@ -168,13 +169,24 @@ async fn carry_out(app: &App, known: &Known, step: Step) -> Result<bool, Signing
 /// Publishes a key that stands by, once it is made.
 async fn publish(app: &App, known: &Known, algorithm: Algorithm) -> Result<bool, SigningKeysError> {
     let Some(key) = app.key_maker.take(algorithm, app.config.keys.rsa_bits)? else { return Ok(false) };
+    let done = publish_made(app, known, &key).await;
+    // To make one may take seconds of a core.
+    if !matches!(done, Ok(true)) {
+        app.key_maker.put_back(key);
+    }
+    done.map(|_| true)
+}
+
+/// `false`: somebody has changed the keys since, and nothing was done.
+async fn publish_made(app: &App, known: &Known, key: &PrivateKey) -> Result<bool, SigningKeysError> {
     let stored = signing_keys::read(app).await?;
     if stored.keyring.version != known.version {
-        return Ok(true);
+        // It may have been written by a turn that was told otherwise.
+        return Ok(stored.rows.iter().any(|row| row.kid == key.public_jwk().kid()));
     }
-    let (row, announced) = signing_keys::standby(app, &stored, &key).await?;
-    make(app, known.version, Who::Signet, vec![Act::Announce(announced), Act::Create(row)]).await?;
-    Ok(true)
+    let (row, announced) = signing_keys::standby(app, &stored, key).await?;
+    let acts = vec![Act::Announce(announced), Act::Create(row)];
+    Ok(make(app, known.version, Who::Signet, acts).await?)
 }
 
 /// The key that would sign if the active one of its algorithm were taken away.

@@ -113,4 +113,20 @@ on_both_engines! {
         let pending = keys(&app).await.into_iter().find(|key| key.status == KeyStatus::Pending).unwrap();
         assert_eq!(pending.ready_at, until.plus(Duration::from_secs(600 + 300 + 60)));
     }
+
+    async fn a_key_that_could_not_be_written_is_kept_for_the_next_turn(database) {
+        let mut app = TestApp::spawn_on(database.config.clone()).await;
+        app.stop_background().await;
+        let standby = kids(&app, KeyStatus::Pending).await.remove(0);
+        key_rotation::withdraw(&app.app, &standby).await.unwrap();
+        let mut outside = database.outside().await;
+        outside.execute("ALTER TABLE audit RENAME TO hidden").await;
+        while app.app.replica.complaint("key rotation").is_none() {
+            key_rotation::run_once(&app.app).await;
+            tokio::time::sleep(Duration::from_millis(5)).await; // poll: until it is made and was not written
+        }
+        outside.execute("ALTER TABLE hidden RENAME TO audit").await;
+        key_rotation::run_once(&app.app).await;
+        assert_eq!(kids(&app, KeyStatus::Pending).await.len(), 1, "at once: no other was made");
+    }
 }
