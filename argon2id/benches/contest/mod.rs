@@ -91,9 +91,20 @@ fn race(contenders: &[Contender], memory: u32, passes: u32, threads: usize) {
 fn after_giving_back(memory_kib: u32, passes: u32) {
     println!("m={memory_kib} t={passes}, after the memory was given back");
     let argon2id = Argon2id::new(Params::new(memory_kib, passes, 1).unwrap());
-    for (name, pages) in [("huge pages", Pages::Huge), ("ordinary pages", Pages::Ordinary)] {
+    for (name, pages, wiped) in [
+        ("huge pages", Pages::Huge, false),
+        ("huge pages, wiped after each", Pages::Huge, true),
+        ("ordinary pages", Pages::Ordinary, false),
+    ] {
         let mut memory = Memory::with_pages(pages);
-        let hash = |memory: &mut Memory| cpu_ms(|| _ = black_box(own_hash(&argon2id, memory)));
+        let hash = |memory: &mut Memory| {
+            cpu_ms(|| {
+                black_box(own_hash(&argon2id, memory));
+                if wiped {
+                    memory.wipe();
+                }
+            })
+        };
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
             hash(&mut memory);
@@ -105,7 +116,7 @@ fn after_giving_back(memory_kib: u32, passes: u32) {
         let (_, first, _) = spread(rounds.iter().map(|(_, first)| *first).collect());
         let (least, ratio, most) = spread(rounds.iter().map(|(warm, first)| first / warm).collect());
         println!(
-            "  {name:<16} warm {warm:>6.2}  first {first:>6.2}  {ratio:>5.2} x as long [{least:.2}..{most:.2}]"
+            "  {name:<28} warm {warm:>6.2}  first {first:>6.2}  {ratio:>5.2} x as long [{least:.2}..{most:.2}]"
         );
     }
 }

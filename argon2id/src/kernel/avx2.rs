@@ -2,7 +2,7 @@
 //!
 //! # Safety
 //!
-//! Four expressions here are `unsafe`; everything they rely on is in this file.
+//! Six expressions here are `unsafe`; everything they rely on is in this file.
 //!
 //! * **Instructions.** The vector functions are `#[target_feature(enable = "avx2")]`: safe to call from each other, and
 //!   from elsewhere only when the machine has AVX2. The one call from elsewhere is a method of [`Avx2`], which is made
@@ -15,6 +15,8 @@
 //!   borrow checker sees to it, also when two indices are the same.
 //! * **Indices.** The memory is an ordinary slice. An index outside it would be a panic, never a wild read.
 //! * **Prefetching** is a hint to the processor: it reads nothing, and is given the address of a block in the memory.
+//! * **Streaming** writes whole vectors of a block that is borrowed for writing, and ends with the fence that its stores
+//!   need before anybody may look.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
@@ -85,6 +87,28 @@ impl Avx2 {
         // SAFETY: a value of `Avx2` exists only where AVX2 was detected.
         unsafe { fill_block(memory, step, scratch, next) }
     }
+
+    /// Overwrites all blocks with zeros, past the caches: what is wiped is not read first, and drives nothing out. The
+    /// compiler cannot leave it out.
+    #[cfg(not(miri))] // which knows no such store
+    pub(crate) fn wipe(self, memory: &mut [Block]) {
+        // SAFETY: a value of `Avx2` exists only where AVX2 was detected.
+        unsafe { wipe(memory) }
+    }
+}
+
+#[cfg(not(miri))]
+#[target_feature(enable = "avx2")]
+fn wipe(memory: &mut [Block]) {
+    use std::arch::x86_64::{_mm_sfence, _mm256_setzero_si256, _mm256_stream_si256};
+    let zero = _mm256_setzero_si256();
+    for block in memory {
+        for vector in vectors_mut(block) {
+            // SAFETY: a vector that is borrowed for writing, and aligned as one.
+            unsafe { _mm256_stream_si256(vector, zero) }
+        }
+    }
+    _mm_sfence();
 }
 
 #[target_feature(enable = "avx2")]

@@ -3,8 +3,20 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 
+use argon2::Block;
+use zeroize::Zeroize;
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx2::{Avx2, Scratch, Step};
+
+/// Overwrites all blocks with zeros.
+pub(crate) fn wipe(memory: &mut [Block]) {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    if let Some(avx2) = Avx2::detect() {
+        return avx2.wipe(memory);
+    }
+    memory.iter_mut().for_each(Zeroize::zeroize);
+}
 
 /// The code that computes a hash. All give the same bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
