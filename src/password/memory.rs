@@ -4,8 +4,9 @@ use signet_argon2id::{Block, Memory, OutOfMemory};
 
 use crate::cpu_pool::ThreadState;
 
-/// Argon2's blocks, kept while hashes keep coming: touching 19 MiB of fresh pages costs up to a third of a hash. They are
-/// wiped after each hash, and given back to the system when none has come for a while.
+/// Argon2's blocks, kept while hashes keep coming: touching 19 MiB of fresh pages costs a sixth of a hash, and
+/// more than a whole one where the system gives no huge pages. They are wiped after each hash, and given back to the system
+/// when none has come for a while.
 #[derive(Default)]
 pub(super) struct Blocks(Memory);
 

@@ -75,8 +75,9 @@ impl Avx2 {
         is_x86_feature_detected!("avx2").then_some(Self(()))
     }
 
-    /// Makes one block. Whatever the indices, only `memory` is touched; one outside it is a panic. `next` is told the first word of it as soon as it is known, and says which block will be
-    /// referred to next: it is on its way from the memory before this one is finished.
+    /// Makes one block. Whatever the indices, only `memory` is touched; one outside it is a panic. `next` is told the first
+    /// word of it as soon as it is known, and says which block will be referred to next: it is on its way from the memory
+    /// before this one is finished.
     pub(crate) fn fill_block(
         self,
         memory: &mut [Block],
@@ -88,8 +89,8 @@ impl Avx2 {
         unsafe { fill_block(memory, step, scratch, next) }
     }
 
-    /// Overwrites all blocks with zeros, past the caches: what is wiped is not read first, and drives nothing out. The
-    /// compiler cannot leave it out.
+    /// Overwrites all blocks with zeros, past the caches: what is wiped is not read first. The stores are inline assembly
+    /// to the compiler, which cannot leave them out.
     #[cfg(not(miri))] // which knows no such store
     pub(crate) fn wipe(self, memory: &mut [Block]) {
         // SAFETY: a value of `Avx2` exists only where AVX2 was detected.

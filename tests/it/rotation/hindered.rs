@@ -123,6 +123,7 @@ on_both_engines! {
         outside.execute("ALTER TABLE audit RENAME TO hidden").await;
         while app.app.replica.complaint("key rotation").is_none() {
             key_rotation::run_once(&app.app).await;
+            assert!(kids(&app, KeyStatus::Pending).await.is_empty(), "no change without its entry");
             tokio::time::sleep(Duration::from_millis(5)).await; // poll: until it is made and was not written
         }
         outside.execute("ALTER TABLE hidden RENAME TO audit").await;
